@@ -1,0 +1,53 @@
+"""The command line: `ptvkit COMMAND`."""
+
+import sys
+
+import typer
+
+from ptvkit.cli.demo import demo
+from ptvkit.cli.targets import targets
+from ptvkit.errors import PtvkitError
+
+app = typer.Typer(
+    name="ptvkit",
+    help="Radiotherapy targets with margins that are right in millimetres, and what motion costs them."
+    " A research tool, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command()(targets)
+
+_UsageError = typer.BadParameter.__base__ or Exception
+REFUSED = 2
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"ptvkit {installed('ptvkit')}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; what the user can mend is one line on stderr and status 2, a bug keeps its traceback."""
+    try:
+        status = typer.main.get_command(app).main(arguments, prog_name="ptvkit", standalone_mode=False)
+    except PtvkitError as error:
+        return _refuse(str(error))
+    except _UsageError as error:
+        return _refuse(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        print("ptvkit: stopped; nothing was left half-written", file=sys.stderr)
+        return 130
+    return status if isinstance(status, int) else 0
+
+
+def _refuse(message: str) -> int:
+    print("ptvkit: " + " ".join(message.split()), file=sys.stderr)
+    return REFUSED

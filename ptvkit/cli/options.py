@@ -1,0 +1,65 @@
+"""How the words of a command line become values."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ptvkit.errors import FileError, PtvkitWarning
+
+if TYPE_CHECKING:
+    from ptvkit.geometry.mask import Mask
+
+
+class Structure(NamedTuple):
+    """A structure in a file: ``seg.nii.gz`` or, from a file of several, ``seg.nii.gz:liver``, ``seg.nii.gz:5``."""
+
+    path: Path
+    label: int | str | None
+
+    @classmethod
+    def parse(cls, text: str) -> "Structure":
+        """Split FILE:LABEL; a path that is there as it is written stays whole."""
+        head, colon, label = text.rpartition(":")
+        if not colon or Path(text).exists() or not head.endswith((".nii", ".nii.gz")):
+            return cls(Path(text), None)
+        return cls(Path(head), as_label(label))
+
+    def read(self) -> "Mask":
+        """The mask."""
+        from ptvkit.io.nifti import read_mask
+
+        return read_mask(self.path, label=self.label)
+
+
+def as_label(text: str | None) -> int | str | None:
+    """A label's number where the text is one, else its name."""
+    return int(text) if text is not None and text.lstrip("-").isdecimal() else text
+
+
+@contextmanager
+def told_warnings() -> Iterator[list[str]]:
+    """Print each warning as one line on stderr, and collect it."""
+    seen: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", PtvkitWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
+            if not issubclass(category, PtvkitWarning):
+                usual(message, category, *rest, **more)  # type: ignore[arg-type]
+            elif str(message) not in seen:
+                seen.append(str(message))
+                print(f"ptvkit: warning: {message}", file=sys.stderr)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield seen
+
+
+def output_folder(path: Path) -> Path:
+    """The folder to write to; refused when it is a file."""
+    if path.exists() and not path.is_dir():
+        raise FileError(f"{path}: is a file; give a folder to write to")
+    return path

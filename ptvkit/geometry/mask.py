@@ -1,0 +1,124 @@
+"""The mask: one structure as a binary array on a grid."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptvkit.errors import MaskError
+from ptvkit.geometry.grid import Grid, Triple
+from ptvkit.kernels.scan import bounding_box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mask:
+    """One structure as a binary array on a grid.
+
+    Make one with `from_array` or `ptvkit.read_mask`. The array is a read-only view (no copy for bool, or for uint8
+    holding 0 and 1) and the caller's array is left as it was. The bounding box is found once, here.
+
+    Attributes
+    ----------
+    array : (I, J, K) bool, read-only
+    grid : Grid
+    box : (low, high) or None
+        First and last index (inclusive) of the structure along each array axis; None when the mask is empty.
+    name : str
+        What messages call this mask: its file, or its role.
+    """
+
+    array: NDArray[np.bool_]
+    grid: Grid
+    box: tuple[Triple, Triple] | None
+    name: str = "the mask"
+
+    @classmethod
+    def from_array(cls, array: ArrayLike, affine: ArrayLike, *, name: str = "the mask") -> Self:
+        """Make a mask from an array of 0 and one other value.
+
+        Parameters
+        ----------
+        array : (I, J, K) bool or numbers
+            0 or False outside, one other value inside.
+        affine : (4, 4)
+            Voxel indices to mm, patient frame RAS+.
+        name : str
+            What messages call it.
+
+        Raises
+        ------
+        MaskError
+            When the array is not 3-D, holds NaN, or holds more than one value besides 0.
+        GridError
+            When the affine is sheared or singular.
+
+        Examples
+        --------
+        >>> array = np.zeros((7, 9, 11), bool)
+        >>> array[2:4, 3:6, 5] = True
+        >>> mask = Mask.from_array(array, np.diag([1.0, 2.0, 3.0, 1.0]))
+        >>> mask.box, mask.volume_cc
+        (((2, 3, 5), (3, 5, 5)), 0.036)
+        """
+        values = np.asarray(array)
+        if values.ndim != 3:
+            raise MaskError(f"{name}: a mask needs three axes, found shape {values.shape}")
+        binary = _as_binary(values, name)
+        grid = Grid(shape=binary.shape, affine=np.asarray(affine, float))
+        return cls(array=_read_only(binary), grid=grid, box=bounding_box(binary), name=name)
+
+    @classmethod
+    def from_box(cls, inside: NDArray[np.bool_], start: Triple, grid: Grid, *, name: str = "the mask") -> Self:
+        """Make a mask from the part of it that may be true, its first voxel at index `start` of the grid."""
+        array = np.zeros(grid.shape, bool)
+        i, j, k = start
+        array[i : i + inside.shape[0], j : j + inside.shape[1], k : k + inside.shape[2]] = inside
+        found = bounding_box(inside)
+        box = None
+        if found is not None:
+            (a, b, c), (d, e, f) = found
+            box = ((a + i, b + j, c + k), (d + i, e + j, f + k))
+        return cls(array=_read_only(array), grid=grid, box=box, name=name)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no voxel is inside."""
+        return self.box is None
+
+    @property
+    def volume_cc(self) -> float:
+        """Number of voxels times their volume, cm³. The sub-voxel volume is the region's."""
+        return float(np.count_nonzero(self.cropped)) * self.grid.voxel_volume_mm3 / 1000.0
+
+    @property
+    def cropped(self) -> NDArray[np.bool_]:
+        """The array inside the bounding box, read-only; empty for an empty mask."""
+        if self.box is None:
+            return self.array[:0, :0, :0]
+        (a, b, c), (d, e, f) = self.box
+        return self.array[a : d + 1, b : e + 1, c : f + 1]
+
+
+def _as_binary(values: NDArray[np.generic], name: str) -> NDArray[np.bool_]:
+    if values.dtype == np.bool_:
+        return values.view()
+    if values.dtype.kind not in "iuf":
+        raise MaskError(f"{name}: a mask holds numbers, found {values.dtype}")
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise MaskError(f"{name}: holds NaN; replace it by 0 or 1")
+    top = values.max(initial=0)
+    if values.dtype == np.uint8 and top <= 1:
+        return values.view(np.bool_)
+    inside = values != 0
+    other = values[inside]
+    if other.size and (other != other[0]).any():
+        few = ", ".join(f"{v:g}" for v in np.unique(other)[:5])
+        raise MaskError(f"{name}: holds several values besides 0 ({few}, …); choose one structure, as in array == 5")
+    return inside
+
+
+def _read_only(array: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    view = array.view()
+    view.setflags(write=False)
+    return view

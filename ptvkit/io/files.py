@@ -1,0 +1,236 @@
+"""Files as a whole: read with clear refusals, written whole or not at all, never over an input."""
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader, BufferedWriter
+from pathlib import Path
+
+from ptvkit.errors import FileError, PtvkitError
+
+PathLike = str | os.PathLike[str]
+
+_REMEDIES = {
+    errno.ENOENT: "its folder does not exist; create it first",
+    errno.ENOTDIR: "its folder is a file; choose another folder",
+    errno.EEXIST: "a file has that name; choose another folder",
+    errno.EACCES: "no permission to write there; choose another folder or change its permissions",
+    errno.EPERM: "no permission to write there; choose another folder or change its permissions",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.ENOSPC: "no space is left on the disk; free some or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+@contextmanager
+def open_input(path: Path, accepted: str) -> Iterator[BufferedReader]:
+    """Open a file that the user gave, for reading bytes; every way in which it is not readable is a `FileError`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    accepted : str
+        What would be right here, for the messages, as in ``"a .nii or .nii.gz file"``.
+
+    Raises
+    ------
+    FileError
+        When it is missing, a folder, no regular file, empty or not readable, also when reading fails later on.
+    """
+    try:
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            raise FileError(f"{path}: is a folder; give {accepted}")
+        if not stat.S_ISREG(found.st_mode):
+            raise FileError(f"{path}: is not a regular file; give {accepted}")
+        if found.st_size == 0:
+            raise FileError(f"{path}: is empty (0 bytes); write or copy it again")
+        with open(path, "rb") as file:
+            yield file
+    except PtvkitError:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileError(f"{path}: no such file; check the path, and give {accepted}") from None
+    except PermissionError:
+        raise FileError(f"{path}: no permission to read it; change its permissions or copy it") from None
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror or error}); copy it to a local disk") from error
+
+
+@contextmanager
+def write_whole(path: PathLike) -> Iterator[BufferedWriter]:
+    """Write a file whole or not at all.
+
+    The bytes go to a temporary file in the same folder, which takes the final name in one step once they are on the
+    disk. When anything fails, also an interrupt, the temporary file is removed and an older file of that name stays
+    as it was. Of two writers at once the last one wins, and no reader ever sees a part of either.
+
+    Parameters
+    ----------
+    path : path
+        The final name. Its folder must exist.
+
+    Yields
+    ------
+    binary file
+        To be written by the caller.
+
+    Raises
+    ------
+    FileError
+        When the file cannot be written; the message names it and the remedy.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with write_whole(Path(folder) / "a.json") as file:
+    ...         _ = file.write(b"{}")
+    ...     (Path(folder) / "a.json").read_bytes()
+    b'{}'
+    """
+    target = Path(path)
+    temporary = target.parent / f".ptvkit-{secrets.token_hex(8)}.tmp"
+    try:
+        _refuse_special(target)
+        # Not mkstemp, whose files only the owner can read: mode "x" gives the permissions that the umask asks for.
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        _flush_folder(target.parent)
+    except PtvkitError:
+        raise
+    except OSError as error:
+        raise FileError(f"{target}: cannot be written: {_remedy(error)}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def write_together(folder: PathLike, inputs: Iterable[PathLike] = ()) -> Iterator[Path]:
+    """Write several files into a folder: all of them, or none.
+
+    The files are first written to a hidden folder inside and take their final names together at the end, in the order
+    of their names. When anything fails, also an interrupt, nothing of them is left and older files stay as they were.
+
+    Parameters
+    ----------
+    folder : path
+        Made when it is missing, and removed again when nothing could be written.
+    inputs : paths
+        Files that no output may replace.
+
+    Yields
+    ------
+    Path
+        The hidden folder to write to.
+
+    Raises
+    ------
+    FileError
+        When the folder cannot be written, or an output would replace an input; the message names it and the remedy.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     with write_together(Path(home) / "out") as stage:
+    ...         _ = (stage / "a.txt").write_text("whole")
+    ...     [path.name for path in (Path(home) / "out").iterdir()]
+    ['a.txt']
+    """
+    final = Path(folder)
+    made = _missing_folders(final)
+    stage = final / f".ptvkit-{secrets.token_hex(8)}"
+    try:
+        stage.mkdir(parents=True)
+        yield stage
+        written = sorted(stage.iterdir())
+        refuse_overwrite([final / path.name for path in written], inputs)
+        for path in written:
+            _refuse_special(final / path.name)
+        for path in written:
+            os.replace(path, final / path.name)
+        _flush_folder(final)
+    except PtvkitError:
+        raise
+    except OSError as error:
+        raise FileError(f"{final}: cannot be written: {_remedy(error)}") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        for path in made:  # only those that are empty go
+            with suppress(OSError):
+                path.rmdir()
+
+
+def refuse_overwrite(outputs: Iterable[PathLike], inputs: Iterable[PathLike]) -> None:
+    """Refuse outputs that are inputs, whatever names, links or relative paths lead to them.
+
+    Parameters
+    ----------
+    outputs, inputs : paths
+        Need not exist.
+
+    Raises
+    ------
+    FileError
+        When an output is an input.
+
+    Examples
+    --------
+    >>> refuse_overwrite(["ptv.nii.gz"], ["gtv.nii.gz"])
+    >>> refuse_overwrite(["out/../gtv.nii.gz"], ["gtv.nii.gz"])
+    Traceback (most recent call last):
+    ...
+    ptvkit.errors.FileError: out/../gtv.nii.gz: would overwrite the input gtv.nii.gz; choose another output name
+    """
+    sources = [Path(i) for i in inputs]
+    for output in map(Path, outputs):
+        for source in sources:
+            if _is_same_file(output, source):
+                raise FileError(f"{output}: would overwrite the input {source}; choose another output name")
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    """The folder and its parents that do not exist, the innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _is_same_file(a: Path, b: Path) -> bool:
+    # The resolved paths see files that do not exist yet; samefile sees hard links and case-blind file systems.
+    if os.path.realpath(a) == os.path.realpath(b):
+        return True
+    with suppress(OSError):
+        return os.path.samefile(a, b)
+    return False
+
+
+def _refuse_special(target: Path) -> None:
+    # Replacing /dev/null by a file, as root can, breaks the machine.
+    if target.is_dir():
+        raise FileError(f"{target}: is a folder; give a file name in it")
+    if target.exists() and not target.is_file():
+        raise FileError(f"{target}: is not a regular file; choose another output name")
+
+
+def _flush_folder(folder: Path) -> None:
+    # Not every system can do this (Windows, some network disks), and the file is whole without it.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remedy(error: OSError) -> str:
+    return _REMEDIES.get(error.errno or 0, f"{error.strerror or error}; choose another folder")

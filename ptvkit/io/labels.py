@@ -1,0 +1,159 @@
+"""Labels: whole numbers in voxels, their names, and the choice of one of them."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptvkit.errors import MaskError
+
+Numbers = NDArray[Any]
+
+LABEL_TOLERANCE = 1e-3
+"""Re-saving scaled files gives labels such as 1.0000000591; a probability map is further off than this."""
+
+_LARGEST_LABEL = 2**31 - 1
+_MOST_LISTED = 8
+_MOST_LABELS = 1000
+
+
+def label_names(extension: bytes) -> dict[int, str]:
+    """Label names in a NIfTI header extension: XML with ``<Label Key="5" …>liver</Label>``, as TotalSegmentator writes.
+
+    Anything else, also damaged XML, gives no names: they are a help, not needed to read the voxels.
+
+    Examples
+    --------
+    >>> label_names(b'<LabelTable><Label Key="5" Red="0">liver</Label></LabelTable>')
+    {5: 'liver'}
+    >>> label_names(b"something else")
+    {}
+    """
+    if b"<Label" not in extension or b"<!DOCTYPE" in extension:
+        return {}
+    try:
+        root = ElementTree.fromstring(extension.strip(b"\0 \t\r\n"))
+        named = {int(e.get("Key", "")): " ".join((e.text or "").split()) for e in root.iter("Label")}
+    except (ElementTree.ParseError, ValueError, LookupError):
+        return {}
+    return {number: name for number, name in named.items() if name}
+
+
+def as_labels(stored: Numbers, slope: float, intercept: float, path: Path) -> Numbers:
+    """Whole numbers from stored ones.
+
+    Raises
+    ------
+    MaskError
+        When a value is NaN or further than a thousandth from a whole number.
+    """
+    is_scaled = (slope, intercept) != (1.0, 0.0)
+    if not is_scaled and stored.dtype.kind in "iu":
+        return stored
+    if not is_scaled and not stored.any():
+        return np.zeros(stored.size, np.uint8)
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = stored.astype(np.float64)
+        if is_scaled:
+            values *= slope
+            values += intercept
+        whole = np.rint(values)
+        right = np.abs(values - whole) <= LABEL_TOLERANCE
+        right &= np.abs(whole) <= _LARGEST_LABEL
+    if not right.all():
+        raise _not_labels(float(values[~right][0]), path)
+    return whole.astype(np.int64)
+
+
+def labels_in(labels: Numbers, path: Path) -> set[int]:
+    """Labels besides 0 that occur in a block of voxels.
+
+    Raises
+    ------
+    MaskError
+        When a label does not fit in 32 bits.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if max(-low, high) > _LARGEST_LABEL:
+        raise _not_labels(float(max(low, high, key=abs)), path)
+    if low == high or (low, high) == (0, 1):
+        found = {low, high}
+    elif high - low < 1 << 16:
+        counts = np.bincount(labels.astype(np.int64) - low)
+        found = {int(n) + low for n in np.flatnonzero(counts)}
+    else:
+        found = {int(n) for n in np.unique(labels)}
+    return found - {0}
+
+
+def number_of(label: int | str, names: Mapping[int, str], path: Path) -> int | None:
+    """Find the number of a label given by number or by name; None when there is no such name.
+
+    Raises
+    ------
+    MaskError
+        When the label is 0, the background, or several labels have the name.
+    """
+    numbers = sorted(n for n, name in names.items() if name == label)
+    if len(numbers) > 1:
+        raise MaskError(f"{path}: several labels are named {label!r} ({_joined(numbers, {})}); choose by number")
+    number = numbers[0] if numbers else _as_number(label)
+    if number == 0:
+        raise MaskError(f"{path}: label 0 is the background; choose another label")
+    return number
+
+
+def none_chosen(present: Iterable[int], names: Mapping[int, str], path: Path) -> MaskError:
+    """Return the error for several labels of which none was chosen."""
+    numbers = sorted(present)
+    if len(numbers) > _MOST_LABELS:
+        return MaskError(
+            f"{path}: holds {len(numbers)} values besides 0, more like an image than a segmentation; give a mask"
+        )
+    first = names.get(numbers[0]) or numbers[0]
+    return MaskError(
+        f"{path}: holds several labels: {_joined(numbers, names)}; choose one with label={first!r} (--label {first})"
+    )
+
+
+def not_present(label: int | str, present: Iterable[int], names: Mapping[int, str], path: Path) -> MaskError:
+    """Return the error for a chosen label that no voxel holds, with what was perhaps meant."""
+    numbers = sorted(present)
+    number = next((n for n, name in names.items() if name == label), None)
+    number = _as_number(label) if number is None else number
+    if number is not None and number in names:
+        found = f"label {number} ({names[number]}) is named in the header, but no voxel holds it"
+    else:
+        found = f"there is no label {label!r}"
+    there = f"present: {_joined(numbers, names)}" if numbers else "every voxel is 0"
+    known = {names[n].casefold(): names[n] for n in numbers if n in names}
+    near = difflib.get_close_matches(str(label).casefold(), known, 1)
+    hint = f"; did you mean {known[near[0]]!r}?" if near else "; choose one of these" if numbers else ""
+    return MaskError(f"{path}: {found}; {there}{hint}")
+
+
+def _as_number(label: int | str) -> int | None:
+    try:
+        number = int(label)
+    except (ValueError, OverflowError):
+        return None
+    return number if isinstance(label, str) or number == label else None
+
+
+def _joined(numbers: list[int], names: Mapping[int, str]) -> str:
+    shown = [f"{n} ({names[n]})" if n in names else str(n) for n in numbers[:_MOST_LISTED]]
+    more = [f"and {len(numbers) - _MOST_LISTED} more"] if len(numbers) > _MOST_LISTED else []
+    return ", ".join(shown + more)
+
+
+def _not_labels(value: float, path: Path) -> MaskError:
+    if np.isnan(value):
+        return MaskError(f"{path}: holds NaN; replace it by 0 or by a label")
+    return MaskError(
+        f"{path}: holds values that are not labels, such as {value:g}; give a segmentation, or cut a probability map"
+        " at a threshold first"
+    )

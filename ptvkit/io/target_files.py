@@ -1,0 +1,126 @@
+"""Targets as files: the masks, a sidecar for each, and `targets.json`."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ptvkit.geometry.extent import extent, margins_between, volume_outside_cc
+from ptvkit.geometry.grid import Grid
+from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.region import Region
+from ptvkit.io.nifti import write_mask
+from ptvkit.io.provenance import Provenance, source_as_json, source_of, versions, write_json, write_sidecar
+from ptvkit.margins.targets import Targets
+
+SCHEMA: Final = "ptvkit-targets/1"
+NOTE: Final = "made by a research tool, not a medical device; a physicist reviews targets before they are used"
+
+
+def write_targets(
+    targets: Targets,
+    stage: Path,
+    *,
+    home: Path,
+    grid: Grid,
+    provenance: Provenance,
+    warnings: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Write CTV and PTV masks, their sidecars and `targets.json` into a folder.
+
+    Parameters
+    ----------
+    targets : Targets
+    stage : Path
+        The folder to write to, as from `ptvkit.io.files.write_together`.
+    home : Path
+        The folder in which the files will end: paths in the JSON files are relative to it.
+    grid : Grid
+        Of the masks.
+    provenance : Provenance
+    warnings : iterable of str
+        What was found on the way, for `targets.json`; a list may still grow while the masks are made.
+
+    Returns
+    -------
+    dict
+        The content of `targets.json`.
+
+    Warns
+    -----
+    PtvkitWarning
+        When a target does not fit on the grid.
+    """
+    masks = {name: region.to_mask(grid) for name, region in _derived(targets).items()}
+    files = {}
+    for name, mask in masks.items():
+        path = stage / f"{name}.nii.gz"
+        write_mask(mask, path)
+        write_sidecar(path, provenance, home=home)
+        files[name] = {"path": path.name, "sha256": source_of(path).sha256}
+    content = {
+        "schema": SCHEMA,
+        "note": NOTE,
+        **summary(targets, grid, masks),
+        "warnings": list(warnings),
+        "files": files,
+        "inputs": [source_as_json(source, home) for source in provenance.inputs],
+        "method": provenance.method,
+        "command": list(provenance.command),
+        "created": provenance.created.isoformat(timespec="seconds"),
+        "versions": versions(),
+    }
+    write_json(stage / "targets.json", content)
+    return content
+
+
+def margins_asked(targets: Targets) -> dict[str, Any]:
+    """The margins that were asked for, mm by direction letter; for each lesion where they differ."""
+    pairs = [(lesion.ctv_margin.letters, lesion.ptv_margin.letters) for lesion in targets.lesions]
+    if all(pair == pairs[0] for pair in pairs):
+        ctv, ptv = pairs[0]
+        asked: dict[str, Any] = {"ctv": ctv, "ptv": ptv}
+    else:
+        asked = {"lesions": [{"ctv": ctv, "ptv": ptv} for ctv, ptv in pairs]}
+    return {**asked, "breathing": targets.breathing.letters, "breathing_shape": targets.breathing_shape}
+
+
+def summary(targets: Targets, grid: Grid, masks: Mapping[str, Mask]) -> dict[str, Any]:
+    """Volumes, margins, cuts and lesions of targets and of their masks on a grid, as plain values."""
+    gtv = targets.gtv.to_mask(grid)
+    return {
+        "volume_cc": {
+            name: {"region": region.volume_cc, "mask": ({"gtv": gtv} | dict(masks))[name].volume_cc}
+            for name, region in {"gtv": targets.gtv, **_derived(targets)}.items()
+        },
+        "margin_asked_mm": margins_asked(targets),
+        "margin_achieved_mm": {
+            "region": targets.achieved,
+            "mask": {
+                "ctv": margins_between(extent(gtv), extent(masks["ctv"])),
+                "ptv": margins_between(extent(masks["ctv"]), extent(masks["ptv"])),
+            },
+        },
+        "cut_cc": targets.cut_cc
+        | {f"{name}_outside_image": volume_outside_cc(region, grid) for name, region in _derived(targets).items()},
+        "lesions": [
+            {
+                "number": lesion.number,
+                "volume_cc": lesion.gtv.volume_cc,
+                "centre_mm": _centre(lesion.gtv),
+                "merged_with": list(lesion.merged_with),
+            }
+            for lesion in targets.lesions
+        ],
+        "grid": {"shape": grid.shape, "spacing_mm": grid.spacing_mm, "axes": "".join(grid.codes)},
+    }
+
+
+def _derived(targets: Targets) -> dict[str, Region]:
+    regions = {"ctv": targets.ctv, "ptv": targets.ptv}
+    return regions if targets.ptv_eval is None else {**regions, "ptv_eval": targets.ptv_eval}
+
+
+def _centre(region: Region) -> list[float]:
+    """Middle of a region's extent, patient frame RAS+, mm."""
+    reach = extent(region)
+    return [round(0.5 * (reach[a] + reach[b]), 2) for a, b in ("RL", "AP", "SI")]

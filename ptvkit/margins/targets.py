@@ -1,0 +1,291 @@
+"""The targets: GTV → CTV → PTV, without returning to voxels in between."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+import numpy as np
+from scipy import ndimage
+
+from ptvkit.errors import MarginError, PtvkitWarning
+from ptvkit.geometry.boolean import union
+from ptvkit.geometry.components import NEIGHBOURS, lesions, parts
+from ptvkit.geometry.extent import edges_touched, extent, margins_between, volume_outside_cc
+from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.reconstruct import as_region, region_from_mask
+from ptvkit.geometry.region import LEAST_CC, Region
+from ptvkit.margins.barriers import Structure, same_grid, stay_inside, stay_out
+from ptvkit.margins.expand import dilate, sweep
+from ptvkit.margins.margin import PATIENT, Margin
+
+BreathingShape = Literal["semi_axes", "sweep"]
+PerLesion = Margin | Sequence[Margin]
+NO_MARGIN: Final = Margin()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesion:
+    """One of several lesions, the largest first.
+
+    Attributes
+    ----------
+    number : int
+        From 1, by falling number of voxels.
+    gtv : Region
+    ctv_margin, ptv_margin : Margin
+        What was asked for it, mm; the PTV margin without breathing.
+    merged_with : tuple of int
+        Numbers of the lesions whose PTV touches this one's.
+    """
+
+    number: int
+    gtv: Region
+    ctv_margin: Margin
+    ptv_margin: Margin
+    merged_with: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """GTV, CTV and PTV of one plan, as `make_targets` made them.
+
+    Attributes
+    ----------
+    gtv, ctv, ptv : Region
+    ptv_eval : Region or None
+        The PTV cropped for evaluation, when that was asked for. The PTV itself is never cut.
+    lesions : tuple of Lesion
+    breathing : Margin
+        The breathing margin, and its shape in `breathing_shape`.
+    cut_cc : dict
+        Volumes lost, cm³: ``ctv_limit``, ``ctv_avoid``, ``ctv_outside_image``, ``ptv_outside_image`` (beyond the GTV's
+        image; the regions hold it all), and
+        ``breathing_lack``, what the breathing margin as larger semi-axes lacks against the sweep.
+    warnings : tuple of str
+    """
+
+    gtv: Region
+    ctv: Region
+    ptv: Region
+    ptv_eval: Region | None = None
+    lesions: tuple[Lesion, ...]
+    breathing: Margin
+    breathing_shape: BreathingShape
+    cut_cc: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def achieved(self) -> dict[str, dict[str, float]]:
+        """Margins reached, mm by direction letter: ``["ctv"]`` beyond the GTV, ``["ptv"]`` beyond the CTV.
+
+        Differences of the surfaces' extremes in each direction; smaller than asked where a limit cut the CTV.
+        """
+        gtv, ctv, ptv = extent(self.gtv), extent(self.ctv), extent(self.ptv)
+        return {"ctv": margins_between(gtv, ctv), "ptv": margins_between(ctv, ptv)}
+
+
+def make_targets(
+    gtv: Structure,
+    *,
+    ctv: PerLesion,
+    ptv: PerLesion,
+    breathing: Margin | None = None,
+    breathing_shape: BreathingShape = "semi_axes",
+    limit_ctv: Structure | None = None,
+    avoid: Structure | Sequence[Structure] = (),
+    avoid_clearance_mm: float = 0.0,
+    eval_limit: Structure | None = None,
+    eval_depth_mm: float = 0.0,
+    eval_avoid: Structure | Sequence[Structure] = (),
+) -> Targets:
+    """Make CTV and PTV from a GTV, without returning to voxels in between.
+
+    Parameters
+    ----------
+    gtv : Mask or Region
+    ctv, ptv : Margin or sequence of Margin
+        GTV to CTV, and CTV to PTV, mm; a sequence gives each lesion its own, the largest first.
+    breathing : Margin, optional
+        More margin on the PTV for breathing, each side named, such as ``Margin(superior=12, inferior=18)``.
+    breathing_shape : {"semi_axes", "sweep"}
+        Larger semi-axes, as planning systems do, or the Minkowski sum with the segment, which keeps the whole lateral
+        margin at the ends. The first reports in ``cut_cc["breathing_lack"]`` what it lacks against the second.
+    limit_ctv : Mask or Region, optional
+        The CTV stays inside it (the liver, the body).
+    avoid : Mask, Region or a sequence of them
+        The CTV keeps `avoid_clearance_mm` from each (bone, an organ).
+    eval_limit, eval_depth_mm, eval_avoid
+        Make `ptv_eval`: the part of the PTV inside `eval_limit`, at least `eval_depth_mm` below its surface, and
+        outside `eval_avoid`. The PTV itself is never cut: set-up error does not stop at bone or skin.
+
+    Returns
+    -------
+    Targets
+        The CTV always holds the whole GTV, also where that leaves the limit or enters an organ to avoid: a warning
+        says so.
+
+    Warns
+    -----
+    PtvkitWarning
+        A GTV at the image's edge or beyond its limit; lesions whose PTVs merge. (`Region.to_mask` warns of what leaves the
+        image.)
+
+    Raises
+    ------
+    MaskError, GridError, MarginError
+        An empty mask; masks on different grids; as many margins as there are not lesions.
+
+    Examples
+    --------
+    >>> array = np.zeros((60, 60, 25), bool)
+    >>> array[25:35, 22:36, 10:14] = True
+    >>> gtv = Mask.from_array(array, np.diag([1.0, 1.0, 3.0, 1.0]))
+    >>> targets = make_targets(gtv, ctv=Margin.uniform(5), ptv=Margin.uniform(5), breathing=Margin(superior=3, inferior=6))
+    >>> {letter: round(mm) for letter, mm in targets.achieved["ptv"].items()}
+    {'R': 5, 'L': 5, 'A': 5, 'P': 5, 'S': 8, 'I': 11}
+    """
+    breathing = breathing or NO_MARGIN
+    if breathing_shape not in ("semi_axes", "sweep"):
+        raise MarginError(f"breathing_shape {breathing_shape!r}: use 'semi_axes' or 'sweep'")
+    avoid, eval_avoid = _listed(avoid), _listed(eval_avoid)
+    for other in (limit_ctv, eval_limit, *avoid, *eval_avoid):
+        if other is not None:
+            same_grid(other, gtv)
+    whole = as_region(gtv)
+    found = _lesions(gtv, whole, ctv, ptv)
+    groups = [(whole, found[0])] if isinstance(ctv, Margin) and isinstance(ptv, Margin) else [(x.gtv, x) for x in found]
+    full = [dilate(start, lesion.ctv_margin) for start, lesion in groups]
+    limited = full if limit_ctv is None else [stay_inside(part, limit_ctv) for part in full]
+    clear = [stay_out(part, avoid, clearance_mm=avoid_clearance_mm) for part in limited] if avoid else limited
+    uncut = clear is full
+    kept = clear if uncut else [union(part, start) for part, (start, _) in zip(clear, groups, strict=True)]
+    grown = [
+        _with_breathing(part, lesion.ptv_margin, breathing, breathing_shape)
+        for part, (_, lesion) in zip(kept, groups, strict=True)
+    ]
+    ctv_region, ptv_region = _named(union(*kept), "CTV"), _named(union(*grown), "PTV")
+    cut_cc = {} if uncut else _cut_by_barriers(full, limited, clear)
+    cut_cc |= _outside_image(gtv, ctv_region, ptv_region)
+    if not breathing.is_zero and breathing_shape == "semi_axes":
+        swept = [_swept(part, x.ptv_margin, breathing) for part, (_, x) in zip(kept, groups, strict=True)]
+        cut_cc["breathing_lack"] = max(0.0, union(*swept).volume_cc - ptv_region.volume_cc)
+    found = _merged(found, ptv_region)
+    beyond_cc = 0.0 if uncut else ctv_region.volume_cc - union(*clear).volume_cc
+    told = _findings(gtv, found, beyond_cc)
+    for text in told:
+        warnings.warn(text, PtvkitWarning, stacklevel=2)
+    return Targets(
+        gtv=_named(whole, "GTV"),
+        ctv=ctv_region,
+        ptv=ptv_region,
+        ptv_eval=_evaluated(ptv_region, eval_limit, eval_depth_mm, eval_avoid),
+        lesions=found,
+        breathing=breathing,
+        breathing_shape=breathing_shape,
+        cut_cc=cut_cc,
+        warnings=told,
+    )
+
+
+def _listed(structures: Structure | Sequence[Structure]) -> tuple[Structure, ...]:
+    return (structures,) if isinstance(structures, Mask | Region) else tuple(structures)
+
+
+def _named(region: Region, name: str) -> Region:
+    return replace(region, name=name)
+
+
+def _lesions(gtv: Structure, whole: Region, ctv: PerLesion, ptv: PerLesion) -> tuple[Lesion, ...]:
+    if isinstance(gtv, Region):
+        starts = parts(gtv)
+    else:
+        masks = lesions(gtv)
+        starts = (whole,) if len(masks) == 1 else tuple(region_from_mask(mask) for mask in masks)
+    ctvs, ptvs = _one_each(ctv, len(starts), "CTV"), _one_each(ptv, len(starts), "PTV")
+    return tuple(
+        Lesion(number=n, gtv=start, ctv_margin=c, ptv_margin=p)
+        for n, (start, c, p) in enumerate(zip(starts, ctvs, ptvs, strict=True), start=1)
+    )
+
+
+def _one_each(margins: PerLesion, count: int, role: str) -> tuple[Margin, ...]:
+    if isinstance(margins, Margin):
+        return (margins,) * count
+    if len(margins) != count:
+        raise MarginError(f"{len(margins)} {role} margins for {count} lesions; give one for each, the largest first")
+    return tuple(margins)
+
+
+def _with_breathing(ctv: Region, margin: Margin, breathing: Margin, shape: BreathingShape) -> Region:
+    return _swept(ctv, margin, breathing) if shape == "sweep" else dilate(ctv, margin + breathing)
+
+
+def _swept(ctv: Region, margin: Margin, breathing: Margin) -> Region:
+    """CTV grown by the margin, then swept along each axis on which breathing has a margin."""
+    region = dilate(ctv, margin)
+    for axis, (plus, minus) in enumerate(("RL", "AP", "SI")):
+        letters = breathing.letters
+        region = sweep(region, PATIENT[axis], forward_mm=letters[plus], backward_mm=letters[minus])
+    return region
+
+
+def _cut_by_barriers(full: list[Region], limited: list[Region], clear: list[Region]) -> dict[str, float]:
+    volumes = [union(*stage).volume_cc for stage in (full, limited, clear)]
+    return {"ctv_limit": volumes[0] - volumes[1], "ctv_avoid": volumes[1] - volumes[2]}
+
+
+def _outside_image(gtv: Structure, ctv: Region, ptv: Region) -> dict[str, float]:
+    if isinstance(gtv, Region):
+        return {}
+    return {
+        "ctv_outside_image": volume_outside_cc(ctv, gtv.grid),
+        "ptv_outside_image": volume_outside_cc(ptv, gtv.grid),
+    }
+
+
+def _merged(found: tuple[Lesion, ...], ptv: Region) -> tuple[Lesion, ...]:
+    """The lesions, each with the numbers of those that lie in the same connected part of the PTV."""
+    if len(found) == 1:
+        return found
+    labels, _ = ndimage.label(ptv.level < 0, structure=NEIGHBOURS)
+    homes = []
+    for lesion in found:
+        deepest = np.unravel_index(int(np.argmin(lesion.gtv.level)), lesion.gtv.level.shape)
+        index = np.rint(ptv.grid.to_index(lesion.gtv.grid.to_mm(deepest))).astype(int)
+        homes.append(int(labels[tuple(index)]))
+    return tuple(
+        replace(
+            lesion,
+            merged_with=tuple(x.number for x, at in zip(found, homes, strict=True) if at == home and x is not lesion),
+        )
+        for lesion, home in zip(found, homes, strict=True)
+    )
+
+
+def _findings(gtv: Structure, found: tuple[Lesion, ...], beyond_cc: float) -> tuple[str, ...]:
+    """What a physicist should see, one sentence each."""
+    told = []
+    touched = edges_touched(gtv) if isinstance(gtv, Mask) else ()
+    if touched:
+        told.append(
+            f"{gtv.name}: reaches the image's edge ({', '.join(touched)}); the tumour may go on beyond it,"
+            " and its end is taken half a voxel further"
+        )
+    if beyond_cc > LEAST_CC:
+        told.append(f"{gtv.name}: {beyond_cc:.2f} cc of the GTV lie beyond the CTV's limit or in what it avoids; kept")
+    groups = sorted({tuple(sorted((x.number, *x.merged_with))) for x in found if x.merged_with})
+    for group in groups:
+        told.append(f"{gtv.name}: the PTVs of lesions {', '.join(map(str, group))} merge into one")
+    return tuple(told)
+
+
+def _evaluated(
+    ptv: Region, limit: Structure | None, depth_mm: float, avoid: tuple[Structure, ...]
+) -> Region | None:
+    if limit is None and not avoid:
+        if depth_mm:
+            raise MarginError("eval_depth_mm needs eval_limit: the structure below whose surface it is measured")
+        return None
+    inner = ptv if limit is None else stay_inside(ptv, limit, depth_mm=depth_mm)
+    return _named(stay_out(inner, avoid), "PTV_eval")
