@@ -1,6 +1,7 @@
 """The command line: `ptvkit COMMAND`."""
 
 import sys
+from typing import Any
 
 import typer
 
@@ -19,7 +20,8 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(targets)
 
-_UsageError = typer.BadParameter.__base__ or Exception
+UsageError: Any = typer.BadParameter.__base__
+"""What the parser raises for unknown options and missing values; its class has no public name."""
 REFUSED = 2
 
 
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         status = typer.main.get_command(app).main(arguments, prog_name="ptvkit", standalone_mode=False)
     except PtvkitError as error:
         return _refuse(str(error))
-    except _UsageError as error:
+    except UsageError as error:
         return _refuse(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
         print("ptvkit: stopped; nothing was left half-written", file=sys.stderr)

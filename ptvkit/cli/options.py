@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from ptvkit.errors import FileError, PtvkitWarning
 
@@ -47,14 +47,21 @@ def told_warnings() -> Iterator[list[str]]:
         warnings.simplefilter("always", PtvkitWarning)
         usual = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if not issubclass(category, PtvkitWarning):
-                usual(message, category, *rest, **more)  # type: ignore[arg-type]
+                usual(message, category, filename, lineno, file, line)
             elif str(message) not in seen:
                 seen.append(str(message))
                 print(f"ptvkit: warning: {message}", file=sys.stderr)
 
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show
         yield seen
 
 

@@ -50,13 +50,16 @@ def targets(
     eval_limit: Annotated[
         str | None, typer.Option(help="Also write ptv_eval, the PTV inside this.", metavar="FILE[:LABEL]")
     ] = None,
-    eval_depth: Annotated[float, typer.Option(help="Distance of ptv_eval below the surface of --eval-limit, mm.")] = 0.0,
+    eval_depth: Annotated[
+        float, typer.Option(help="Distance of ptv_eval below the surface of --eval-limit, mm.")
+    ] = 0.0,
     eval_avoid: Annotated[
         list[str] | None,
         typer.Option(help="Also write ptv_eval, the PTV outside this. May be repeated.", metavar="FILE[:LABEL]"),
     ] = None,
     grid: Annotated[
-        str | None, typer.Option(help="Write on a grid of this spacing in mm, or on another image's.", metavar="MM|FILE")
+        str | None,
+        typer.Option(help="Write on a grid of this spacing in mm, or on another image's.", metavar="MM|FILE"),
     ] = None,
     pad: Annotated[bool, typer.Option("--pad", help="Grow the output grid to hold the whole PTV.")] = False,
     picture: Annotated[bool, typer.Option("--picture", help="Also write targets.png.")] = False,
@@ -67,7 +70,7 @@ def targets(
 
     Writes ctv.nii.gz, ptv.nii.gz (and ptv_eval.nii.gz), a JSON sidecar for each, and targets.json.
     """
-    from ptvkit.io.files import write_together
+    from ptvkit.io.files import refuse_overwrite, write_together
     from ptvkit.io.provenance import Provenance, source_of
     from ptvkit.io.target_files import margins_asked, write_targets
     from ptvkit.margins.targets import make_targets
@@ -79,6 +82,7 @@ def targets(
         others["eval_avoid"] = _all(eval_avoid)
         files = {source.path, *(s.path for group in others.values() for s in group)}
         files |= {path for path in (image, _grid_file(grid)) if path is not None}
+        refuse_overwrite([output_folder(out) / name for name in OUTPUTS], files)
         inputs = tuple(source_of(path) for path in sorted(files))
         mask = chosen_lesion(source.read(), lesion)
         ctv_margins, ptv_margins = lesion_margins(mask, ctv, ptv, lesion_ctv or [], lesion_ptv or [])
@@ -98,7 +102,7 @@ def targets(
         )
         output = output_grid(mask, made, grid, pad=pad)
         provenance = Provenance(inputs=inputs, method="region", margins=margins_asked(made))
-        with write_together(output_folder(out), files) as stage:
+        with write_together(out, files) as stage:
             content = write_targets(made, stage, home=out, grid=output, provenance=provenance, warnings=warned)
             if picture:
                 draw(made, image, stage / "targets.png")
@@ -126,9 +130,8 @@ def lesion_margins(
 ) -> "tuple[Margin | list[Margin], Margin | list[Margin]]":
     """One margin for all lesions, or one for each where some were given their own."""
     from ptvkit.geometry.components import lesions
-    from ptvkit.margins.margin import Margin
 
-    common = Margin.parse(ctv), Margin.parse(ptv)
+    common = parsed("--ctv", ctv), parsed("--ptv", ptv)
     if not lesion_ctv and not lesion_ptv:
         return common
     count = len(lesions(mask))
@@ -138,7 +141,7 @@ def lesion_margins(
             number, colon, margin = text.partition(":")
             if not colon or not number.isdecimal() or not 1 <= int(number) <= count:
                 raise MarginError(f"{option} {text}: give N:MARGIN with N from 1 to {count} (1 is the largest lesion)")
-            margins[int(number) - 1] = Margin.parse(margin)
+            margins[int(number) - 1] = parsed(option, margin)
     return each
 
 
@@ -148,7 +151,17 @@ def breathing_margin(text: str) -> "Margin":
 
     if text and "=" not in text:
         raise MarginError(f"--breathing {text}: name each side, as in S=12,I=18; one figure could mean either or both")
-    return Margin.parse(text) if text else Margin()
+    return parsed("--breathing", text) if text else Margin()
+
+
+def parsed(option: str, text: str) -> "Margin":
+    """The margin of an option; what is wrong with it is said with the option's name."""
+    from ptvkit.margins.margin import Margin
+
+    try:
+        return Margin.parse(text)
+    except MarginError as error:
+        raise MarginError(f"{option} {text}: {error}") from None
 
 
 def output_grid(mask: "Mask", made: "Targets", grid: str | None, *, pad: bool) -> "Grid":
@@ -183,23 +196,28 @@ def print_table(content: dict[str, Any], out: Path, seconds: float) -> None:
     from rich.table import Table
 
     table = Table(title=f"Targets in {out}", title_justify="left", caption_justify="left")
-    table.caption = f"Margins reached, mm: of the surface (of the mask's voxel faces). {seconds:.1f} s."
-    for column in ("", "volume cc", "in voxels cc", *"RLAPSI"):
-        table.add_column(column, justify="left" if not column else "right")
+    table.caption = (
+        f"cc and mm reached: of the surface; in brackets of the mask's voxels and their faces. {seconds:.1f} s."
+    )
+    for column in ("", "cc", *"RLAPSI"):
+        table.add_column(column, justify="right" if column else "left")
     achieved = content["margin_achieved_mm"]
     for name, volume in content["volume_cc"].items():
-        margins = [
-            f"{achieved['region'][name][letter]:.1f} ({achieved['mask'][name][letter]:.1f})" if name in achieved["region"] else ""
-            for letter in "RLAPSI"
-        ]
-        table.add_row(name.upper(), f"{volume['region']:.2f}", f"{volume['mask']:.2f}", *margins)
-    console = Console()
+        surface, faces = (achieved[kind].get(name, {}) for kind in ("region", "mask"))
+        margins = [f"{surface[letter]:.1f} ({faces[letter]:.1f})" if surface else "" for letter in "RLAPSI"]
+        table.add_row(name.upper(), f"{volume['region']:.2f} ({volume['mask']:.2f})", *margins)
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
     for name, volume in content["cut_cc"].items():
         if volume > 0.005:
             console.print(f"{CUTS[name]}: {volume:.2f} cc")
 
 
+OUTPUTS = [
+    *(f"{name}.nii.gz{more}" for name in ("ctv", "ptv", "ptv_eval") for more in ("", ".json")),
+    "targets.json",
+    "targets.png",
+]
 CUTS = {
     "ctv_limit": "CTV cut by its limit",
     "ctv_avoid": "CTV cut by what it avoids",

@@ -31,7 +31,8 @@ DIRECTIONS: Final[dict[str, Direction]] = {
     )
 }
 
-AXES: Final = ("LR", "AP", "SI")
+OPPOSITES: Final = (("R", "L"), ("A", "P"), ("S", "I"))
+"""Positive and negative direction of each patient axis (LR, AP, SI)."""
 
 
 def letter_of(axis: int, sign: float) -> str:

@@ -1,8 +1,9 @@
 """How far a structure reaches in each direction of the patient, and how much lies beyond an image."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ptvkit.geometry.directions import DIRECTIONS
+from ptvkit.geometry.directions import DIRECTIONS, OPPOSITES
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
@@ -36,9 +37,7 @@ def margins_between(inner: Extent, outer: Extent) -> dict[str, float]:
     >>> margins_between({"R": 10.0, "L": -10.0}, {"R": 13.0, "L": -15.0})
     {'R': 3.0, 'L': 5.0}
     """
-    return {
-        letter: (outer[letter] - inner[letter]) * DIRECTIONS[letter].sign for letter in outer if letter in inner
-    }
+    return {letter: (outer[letter] - inner[letter]) * DIRECTIONS[letter].sign for letter in outer if letter in inner}
 
 
 def volume_outside_cc(region: Region, grid: Grid) -> float:
@@ -69,7 +68,7 @@ def edges_touched(mask: Mask) -> tuple[str, ...]:
     """
     if mask.box is None:
         return ()
-    opposite = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
+    opposite = {a: b for pair in OPPOSITES for a, b in (pair, pair[::-1])}
     low, high = mask.box
     found = []
     for axis, code in enumerate(mask.grid.codes):
@@ -80,11 +79,12 @@ def edges_touched(mask: Mask) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _outer_voxels(mask: Mask) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def _outer_voxels(mask: Mask) -> NDArray[np.int64]:
     """Indices (N, 3) of the first and last voxel of each line: they hold every extreme."""
     if mask.box is None:
         return np.zeros((0, 3), np.int64)
     inside = mask.cropped
     ends = inside.copy()
     ends[:, :, 1:-1] &= ~(inside[:, :, :-2] & inside[:, :, 2:])
-    return np.argwhere(ends) + np.asarray(mask.box[0])
+    found: NDArray[np.int64] = np.argwhere(ends) + np.asarray(mask.box[0])
+    return found

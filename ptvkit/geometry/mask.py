@@ -1,7 +1,7 @@
 """The mask: one structure as a binary array on a grid."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,9 +100,9 @@ class Mask:
         return self.array[a : d + 1, b : e + 1, c : f + 1]
 
 
-def _as_binary(values: NDArray[np.generic], name: str) -> NDArray[np.bool_]:
+def _as_binary(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
     if values.dtype == np.bool_:
-        return values.view()
+        return np.asarray(values, np.bool_).view()
     if values.dtype.kind not in "iuf":
         raise MaskError(f"{name}: a mask holds numbers, found {values.dtype}")
     if values.dtype.kind == "f" and np.isnan(values).any():
@@ -110,7 +110,7 @@ def _as_binary(values: NDArray[np.generic], name: str) -> NDArray[np.bool_]:
     top = values.max(initial=0)
     if values.dtype == np.uint8 and top <= 1:
         return values.view(np.bool_)
-    inside = values != 0
+    inside: NDArray[np.bool_] = values != 0
     other = values[inside]
     if other.size and (other != other[0]).any():
         few = ", ".join(f"{v:g}" for v in np.unique(other)[:5])

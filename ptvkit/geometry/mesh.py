@@ -32,7 +32,7 @@ def mesh_of(region: Region) -> trimesh.Trimesh:
     # marching cubes makes slivers, then holes, where the level is all but zero at a node
     tiny = np.float32(1e-3 * min(region.grid.spacing_mm))
     level = np.where(np.abs(closed.level) < tiny, np.where(closed.level < 0, -tiny, tiny), closed.level)
-    vertices, faces, _, _ = marching_cubes(level, 0.0)
+    vertices, faces, _, _ = marching_cubes(level, 0.0)  # type: ignore[no-untyped-call]
     mesh = trimesh.Trimesh(vertices=closed.grid.to_mm(vertices), faces=faces, process=False)
     if mesh.volume < 0:
         mesh.invert()

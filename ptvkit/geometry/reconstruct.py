@@ -1,15 +1,15 @@
 """From a binary mask to a sub-voxel surface.
 
 A binary mask says on which side of the surface each voxel centre lies, and about how much the structure holds. Among
-the surfaces that agree, this takes a smooth one: a signed distance is smoothed by a kernel that keeps curvature, again
-and again put back on its side at every voxel centre, and moved so that it holds the volume of the mask's voxels (which is
-what counting voxels estimates without bias, and what half-slice end caps mean). Each connected part is treated on its
-own, so that a large lesion does not choose the smoothing of a small one.
+the surfaces that agree, this takes a smooth one: a signed distance is smoothed by a kernel that keeps curvature, put
+back on its side at every voxel centre after each pass, and moved so that it holds the volume of the mask's voxels
+(which is what counting voxels estimates without bias, and what half-slice end caps mean). Each connected part is
+treated on its own, so that a large lesion does not choose the smoothing of a small one.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +145,7 @@ def _reconstructed(part: _Part, spacing: NDArray[np.float64], factors: Triple) -
     staircase_mm = max(0.8 * float(spacing.min()), min(0.6 * thick - 0.7, 0.3 * thick + 0.25))
     sigma_mm = min(staircase_mm, (0.25 + 0.05 * thick) * part.radius_mm)
     x, y, z = (sigma_mm * k / h for k, h in zip(factors, spacing.tolist(), strict=True))
-    cells = np.count_nonzero(part.inside) * factors[0] * factors[1] * factors[2]
+    cells = int(np.count_nonzero(part.inside)) * factors[0] * factors[1] * factors[2]
     for left in reversed(range(10 + round(4 * max(0.0, thick - 3)))):
         flatten(level, (x, y, z), scratch)
         if left < 2:
@@ -158,7 +158,7 @@ def _offset_to_volume(level: Level, cells: float, thick: float) -> np.float32:
     """What to add to the level for its surface to hold a number of cells; at most half a slice, mm."""
     step = np.float32(0.1)
     volume = volume_in_cells(level)
-    per_mm = (volume_in_cells(level - step) - volume) / step
+    per_mm = (volume_in_cells(level - step) - volume) / float(step)
     return np.float32(np.clip((volume - cells) / max(per_mm, 1e-6), -0.5 * thick, 0.5 * thick))
 
 

@@ -139,7 +139,9 @@ class Region:
     def _warn_of_loss(self, grid: Grid) -> None:
         lost = self.volume_cc - self.cut_to(grid).volume_cc
         if lost > LEAST_CC:
-            text = f"{self.name}: {lost:.2f} cc fall outside the image and are lost in its mask; use a larger grid (--pad)"
+            text = (
+                f"{self.name}: {lost:.2f} cc fall outside the image and are lost in its mask; use a larger grid (--pad)"
+            )
             warnings.warn(text, PtvkitWarning, stacklevel=3)
 
     def to_mesh(self) -> "trimesh.Trimesh":

@@ -23,6 +23,15 @@ def embedded(region: Region, room: Sequence[tuple[int, int]]) -> Region:
     return region_on_box(region, low, high)
 
 
+def nodes_with(region: Region, room: Sequence[tuple[int, int]]) -> int:
+    """How many nodes `embedded` would give."""
+    box = region.inside_box
+    if box is None:
+        return 0
+    sizes = [b - a + 1 + minus + plus for a, b, (minus, plus) in zip(*box, room, strict=True)]
+    return sizes[0] * sizes[1] * sizes[2]
+
+
 def region_on_box(region: Region, low: Sequence[int], high: Sequence[int]) -> Region:
     """Region on the nodes from index `low` to `high` inclusive, which may lie beyond its grid (far outside there)."""
     grid = region.grid.box(low, high)
@@ -45,6 +54,11 @@ def aligned(region: Region, frame: NDArray[np.float64]) -> Region:
     if region.is_empty or region.grid.is_aligned(frame):
         return region
     return resampled(region, grid_around(region, frame, min(region.grid.spacing_mm)))
+
+
+def coarser(region: Region) -> Region:
+    """Region on a grid along its own axes with twice its smallest spacing."""
+    return resampled(region, grid_around(region, region.grid.axes, 2 * min(region.grid.spacing_mm)))
 
 
 def grid_around(region: Region, frame: NDArray[np.float64], spacing_mm: float) -> Grid:

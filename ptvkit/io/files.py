@@ -44,7 +44,7 @@ def open_input(path: Path, accepted: str) -> Iterator[BufferedReader]:
         When it is missing, a folder, no regular file, empty or not readable, also when reading fails later on.
     """
     try:
-        found = os.stat(path)
+        found = path.stat()
         if stat.S_ISDIR(found.st_mode):
             raise FileError(f"{path}: is a folder; give {accepted}")
         if not stat.S_ISREG(found.st_mode):
@@ -210,7 +210,7 @@ def _is_same_file(a: Path, b: Path) -> bool:
     if os.path.realpath(a) == os.path.realpath(b):
         return True
     with suppress(OSError):
-        return os.path.samefile(a, b)
+        return a.samefile(b)
     return False
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ptvkit.geometry.directions import OPPOSITES
 from ptvkit.geometry.extent import extent, margins_between, volume_outside_cc
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
@@ -123,4 +124,4 @@ def _derived(targets: Targets) -> dict[str, Region]:
 def _centre(region: Region) -> list[float]:
     """Middle of a region's extent, patient frame RAS+, mm."""
     reach = extent(region)
-    return [round(0.5 * (reach[a] + reach[b]), 2) for a, b in ("RL", "AP", "SI")]
+    return [round(0.5 * (reach[a] + reach[b]), 2) for a, b in OPPOSITES]

@@ -21,9 +21,9 @@ LEAST = 0.02
 def grown(level: Level, semi_axes: SemiAxes, scale_mm: float) -> Level:
     """Level of the Minkowski sum of {level < 0} with the octant ellipsoid.
 
-    The level becomes ``(√cost − 1)·scale``: the distance to the new surface where the margin equals `scale_mm`, inside
-    and further out than two nodes cut off. Where the surface moves by less than two nodes along an axis, the level there
-    is the old one taken one first-order step, ``min over b of f(x − b) − ρ·h(∇f)``.
+    The level becomes ``(√cost − 1)·scale``: the distance to the new surface where the margin equals `scale_mm`, cut off
+    inside the old surface and two nodes outside the new one. Where the surface moves by less than two nodes along an
+    axis, the level there is the old one taken one first-order step, ``min over b of f(x − b) − ρ·h(∇f)``.
 
     Parameters
     ----------

@@ -7,8 +7,10 @@ workqueue layer aborts the process when two threads enter it. Threads come from 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
-from typing import Any, TypeVar
+from itertools import pairwise
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -17,22 +19,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def kernel(function: Function) -> Function:
     """Compile a loop over plain arrays; cached on disk where a cache can be written, in memory where not."""
-    options = {"nogil": True, "fastmath": False, "error_model": "numpy"}
     try:
-        compiled: Function = numba.njit(cache=True, **options)(function)
+        compiled: Any = numba.njit(function, cache=True, nogil=True, error_model="numpy")
     except RuntimeError:  # numba found no folder that it may write to
-        compiled = numba.njit(**options)(function)
-        return compiled
-    store = compiled._cache.save_overload  # type: ignore[attr-defined]
+        return cast("Function", numba.njit(function, nogil=True, error_model="numpy"))
+    store = compiled._cache.save_overload
 
     def save_or_go_on(*arguments: Any) -> None:
-        try:
+        with suppress(OSError):  # a full disk costs the next start a compilation, not this run its result
             store(*arguments)
-        except OSError:  # a full disk costs the next start a compilation, not this run its result
-            return
 
-    compiled._cache.save_overload = save_or_go_on  # type: ignore[attr-defined]
-    return compiled
+    compiled._cache.save_overload = save_or_go_on
+    return cast("Function", compiled)
 
 
 def thread_count() -> int:
@@ -58,7 +56,7 @@ def run_in_slices(function: Callable[..., Any], length: int, *arguments: Any) ->
         return
     cuts = [length * n // threads for n in range(threads + 1)]
     pool = _pool(threads, os.getpid())
-    parts = [pool.submit(function, a, b, *arguments) for a, b in zip(cuts[1:-1], cuts[2:], strict=True)]
+    parts = [pool.submit(function, a, b, *arguments) for a, b in pairwise(cuts[1:])]
     function(cuts[0], cuts[1], *arguments)
     for part in parts:
         part.result()

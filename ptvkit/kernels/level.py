@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from ptvkit.kernels.jit import kernel, run_in_slices
 
 Level = NDArray[np.float32]
-FAR = np.float32(1e3)
+FAR = 1e3
 """Level beyond the grid, mm: outside, further than any margin."""
 
 
@@ -112,8 +112,12 @@ def _volume(start: int, stop: int, level: Level, parts: NDArray[np.float64]) -> 
                     continue
                 # the six tetrahedra around the cell's diagonal a–h
                 total += (
-                    _tetrahedron(a, b, d, h) + _tetrahedron(a, b, f, h) + _tetrahedron(a, c, d, h)
-                    + _tetrahedron(a, c, g, h) + _tetrahedron(a, e, f, h) + _tetrahedron(a, e, g, h)
+                    _tetrahedron(a, b, d, h)
+                    + _tetrahedron(a, b, f, h)
+                    + _tetrahedron(a, c, d, h)
+                    + _tetrahedron(a, c, g, h)
+                    + _tetrahedron(a, e, f, h)
+                    + _tetrahedron(a, e, g, h)
                 ) / 6
         parts[i] = total
 

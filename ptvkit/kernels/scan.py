@@ -28,7 +28,9 @@ def bounding_box(array: NDArray[np.bool_]) -> Box | None:
 
 
 @kernel
-def _project(start: int, stop: int, array: NDArray[np.uint8], any_j: NDArray[np.uint8], any_k: NDArray[np.uint8]) -> None:
+def _project(
+    start: int, stop: int, array: NDArray[np.uint8], any_j: NDArray[np.uint8], any_k: NDArray[np.uint8]
+) -> None:
     for i in range(start, stop):
         for j in range(array.shape[1]):
             found = np.uint8(0)

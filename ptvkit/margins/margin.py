@@ -89,15 +89,15 @@ class Margin:
         rest: float | None = None
         for part in text.split(","):
             key, equals, number = (piece.strip() for piece in part.rpartition("="))
-            value = _number(number, text)
+            value = _number(number)
             if not equals and rest is None and not found:
                 rest = value
             elif not equals:
-                raise MarginError(f"margin {text!r}: {number!r} names no direction; write it as in '10' or 'S=12,I=18'")
+                raise MarginError(f"{number!r} names no direction; write a margin as in '10' or 'S=12,I=18'")
             else:
-                letter = _letter(key, text)
+                letter = _letter(key)
                 if letter in found:
-                    raise MarginError(f"margin {text!r}: {letter} is given twice")
+                    raise MarginError(f"{letter} is given twice")
                 found[letter] = value
         return cls.from_letters({**({} if rest is None else dict.fromkeys(DIRECTIONS, rest)), **found})
 
@@ -117,6 +117,10 @@ class Margin:
             superior=self.inferior,
             inferior=self.superior,
         )
+
+    def scaled(self, factor: float) -> Self:
+        """All six margins times a factor."""
+        return self.from_letters({letter: factor * length for letter, length in self.letters.items()})
 
     @property
     def is_zero(self) -> bool:
@@ -149,14 +153,14 @@ def in_nodes(grid: Grid, margin: Margin, frame: NDArray[np.float64] = PATIENT) -
     return (pairs[0], pairs[1], pairs[2])
 
 
-def _number(text: str, whole: str) -> float:
+def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise MarginError(f"margin {whole!r}: {text!r} is not a number; write it as in '10' or 'S=12,I=18'") from None
+        raise MarginError(f"{text!r} is not a number; write a margin as in '10' or 'S=12,I=18'") from None
 
 
-def _letter(key: str, whole: str) -> str:
+def _letter(key: str) -> str:
     if key.upper() in DIRECTIONS:
         return key.upper()
     names = {d.name: d.letter for d in DIRECTIONS.values()}
@@ -164,4 +168,4 @@ def _letter(key: str, whole: str) -> str:
         return names[key.lower()]
     near = get_close_matches(key.lower(), names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise MarginError(f"margin {whole!r}: {key!r} is no direction; use R, L, A, P, S, I{hint}")
+    raise MarginError(f"{key!r} is no direction; use R, L, A, P, S, I{hint}")

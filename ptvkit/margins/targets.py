@@ -11,6 +11,7 @@ from scipy import ndimage
 from ptvkit.errors import MarginError, PtvkitWarning
 from ptvkit.geometry.boolean import union
 from ptvkit.geometry.components import NEIGHBOURS, lesions, parts
+from ptvkit.geometry.directions import OPPOSITES
 from ptvkit.geometry.extent import edges_touched, extent, margins_between, volume_outside_cc
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region, region_from_mask
@@ -128,8 +129,8 @@ def make_targets(
     Warns
     -----
     PtvkitWarning
-        A GTV at the image's edge or beyond its limit; lesions whose PTVs merge. (`Region.to_mask` warns of what leaves the
-        image.)
+        A GTV at the image's edge or beyond its limit; lesions whose PTVs merge. (`Region.to_mask` warns of what
+        leaves the image.)
 
     Raises
     ------
@@ -141,7 +142,8 @@ def make_targets(
     >>> array = np.zeros((60, 60, 25), bool)
     >>> array[25:35, 22:36, 10:14] = True
     >>> gtv = Mask.from_array(array, np.diag([1.0, 1.0, 3.0, 1.0]))
-    >>> targets = make_targets(gtv, ctv=Margin.uniform(5), ptv=Margin.uniform(5), breathing=Margin(superior=3, inferior=6))
+    >>> five = Margin.uniform(5)
+    >>> targets = make_targets(gtv, ctv=five, ptv=five, breathing=Margin(superior=3, inferior=6))
     >>> {letter: round(mm) for letter, mm in targets.achieved["ptv"].items()}
     {'R': 5, 'L': 5, 'A': 5, 'P': 5, 'S': 8, 'I': 11}
     """
@@ -224,7 +226,7 @@ def _with_breathing(ctv: Region, margin: Margin, breathing: Margin, shape: Breat
 def _swept(ctv: Region, margin: Margin, breathing: Margin) -> Region:
     """CTV grown by the margin, then swept along each axis on which breathing has a margin."""
     region = dilate(ctv, margin)
-    for axis, (plus, minus) in enumerate(("RL", "AP", "SI")):
+    for axis, (plus, minus) in enumerate(OPPOSITES):
         letters = breathing.letters
         region = sweep(region, PATIENT[axis], forward_mm=letters[plus], backward_mm=letters[minus])
     return region
@@ -280,9 +282,7 @@ def _findings(gtv: Structure, found: tuple[Lesion, ...], beyond_cc: float) -> tu
     return tuple(told)
 
 
-def _evaluated(
-    ptv: Region, limit: Structure | None, depth_mm: float, avoid: tuple[Structure, ...]
-) -> Region | None:
+def _evaluated(ptv: Region, limit: Structure | None, depth_mm: float, avoid: tuple[Structure, ...]) -> Region | None:
     if limit is None and not avoid:
         if depth_mm:
             raise MarginError("eval_depth_mm needs eval_limit: the structure below whose surface it is measured")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptvkit.errors import MaskError
+from ptvkit.geometry.directions import OPPOSITES
 from ptvkit.geometry.mask import Mask
 from ptvkit.kernels.envelope import spread
 from ptvkit.kernels.gauge import LEAST, SemiAxes
@@ -48,7 +49,9 @@ def expand_voxels(mask: Mask, margin: Margin) -> Mask:
 def _reach(mask: Mask, margin: Margin) -> list[int]:
     """Voxels that the margin's body can reach along each array axis, either way."""
     letters = margin.letters
-    longest = np.array([max(letters["R"], letters["L"]), max(letters["A"], letters["P"]), max(letters["S"], letters["I"])])
+    longest = np.array(
+        [max(letters["R"], letters["L"]), max(letters["A"], letters["P"]), max(letters["S"], letters["I"])]
+    )
     extent = np.sqrt(((mask.grid.axes * longest[:, None]) ** 2).sum(axis=0)) / mask.grid.spacing_mm
     return [int(np.floor(n * (1 + TIE))) for n in extent]
 
@@ -71,14 +74,12 @@ def _semi_axes(mask: Mask, margin: Margin) -> SemiAxes:
     return in_nodes(mask.grid, margin)
 
 
-def _by_stamping(
-    part: NDArray[np.bool_], mask: Mask, margin: Margin, reach: list[int]
-) -> NDArray[np.bool_]:
+def _by_stamping(part: NDArray[np.bool_], mask: Mask, margin: Margin, reach: list[int]) -> NDArray[np.bool_]:
     """The body's voxels around each line of the target; for oblique grids, where the body has no axis of its own."""
     offsets = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), axis=-1)
     steps = offsets * np.asarray(mask.grid.spacing_mm) @ mask.grid.axes.T
     cost = np.zeros(steps.shape[:-1])
-    for axis, (plus, minus) in enumerate(("RL", "AP", "SI")):
+    for axis, (plus, minus) in enumerate(OPPOSITES):
         length = np.where(steps[..., axis] >= 0, margin.letters[plus], margin.letters[minus])
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(np.abs(steps[..., axis]) < 1e-9, 0.0, np.abs(steps[..., axis]) / length)

@@ -89,7 +89,7 @@ def test_folders_that_are_none(tmp_path: Path, nothing_left: NothingLeft) -> Non
 def test_devices_are_not_replaced() -> None:
     with pytest.raises(FileError, match="/dev/null: is not a regular file"), write_whole("/dev/null"):
         pass
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
