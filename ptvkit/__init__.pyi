@@ -1,4 +1,4 @@
-from . import phantom
+from . import phantom as phantom
 from .errors import FileError, GridError, MarginError, MaskError, PtvkitError, PtvkitWarning
 from .geometry.boolean import difference, intersection, union
 from .geometry.components import largest, lesions

@@ -1,5 +1,46 @@
-"""`ptvkit demo`: the whole chain on the built-in phantom."""
+"""`ptvkit demo`: the whole chain on the built-in liver phantom."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ptvkit.cli.options import output_folder
+from ptvkit.cli.targets import targets
+
+CTV, PTV, BREATHING = "10", "10", "S=12,I=18"
+"""The protocol's margins for liver metastases, mm; of the 3 to 30 mm for breathing, a large amplitude's."""
 
 
-def demo() -> None:
-    """Run the whole chain on a built-in liver phantom."""
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")] = Path("ptvkit-demo"),
+) -> None:
+    """Run the whole chain on a built-in liver phantom: image, GTV, CTV, PTV, a table and a picture."""
+    from rich.console import Console
+
+    from ptvkit import phantom
+    from ptvkit.io.files import write_together
+    from ptvkit.io.nifti import write_image, write_mask
+
+    grid = phantom.grid()
+    with write_together(output_folder(out)) as stage:
+        write_image(phantom.image(grid), grid, stage / "ct.nii.gz")
+        for name in ("gtv", "liver"):
+            write_mask(phantom.mask(name, grid), stage / f"{name}.nii.gz")
+    targets(
+        gtv=out / "gtv.nii.gz",
+        ctv=CTV,
+        ptv=PTV,
+        breathing=BREATHING,
+        out=out,
+        limit=f"{out / 'liver.nii.gz'}",
+        image=out / "ct.nii.gz",
+        picture=True,
+    )
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"The phantom's GTV truly holds {phantom.region('gtv').volume_cc:.2f} cc.")
+    console.print(f"Picture: {out / 'targets.png'}")
+    console.print(
+        f"The same: ptvkit targets {out}/gtv.nii.gz --limit {out}/liver.nii.gz"
+        f" --ctv {CTV} --ptv {PTV} --breathing {BREATHING} -o DIR"
+    )

@@ -1,0 +1,248 @@
+"""The picture of a plan's targets: three planes of the patient with their contours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from ptvkit.errors import MaskError
+from ptvkit.geometry.components import parts
+from ptvkit.geometry.directions import OPPOSITES
+from ptvkit.geometry.extent import extent
+from ptvkit.geometry.grid import Grid
+from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.reconstruct import as_region
+from ptvkit.geometry.region import Region
+from ptvkit.io.files import write_whole
+
+Triple = tuple[float, float, float]
+
+COLOURS: Final = ("#e8413c", "#f2b43c", "#3fb8e8", "#8fd05a", "#c98bdb")
+"""Told apart also by those who do not see red or green well: they differ in lightness."""
+INK: Final = "#e9edf1"
+PAPER: Final = "#0d1116"
+STEP_MM: Final = 0.5
+CONTEXT_MM: Final = 32.0
+WINDOW_HU: Final = (-160.0, 240.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """A plane through the patient: its name, its patient axes and their signs towards the right and the top."""
+
+    name: str
+    across: int
+    right: int
+    up: int
+    top: int
+
+    @property
+    def normal(self) -> int:
+        """The patient axis that the plane cuts."""
+        return 3 - self.across - self.up
+
+    def letters(self) -> tuple[str, str, str, str]:
+        """Directions at the left, the right, the bottom and the top."""
+        right, left = OPPOSITES[self.across][:: self.right]
+        top, bottom = OPPOSITES[self.up][:: self.top]
+        return left, right, bottom, top
+
+
+PLANES: Final = (
+    # the patient is seen from the feet, and from the front: the right side is on the left
+    Plane(name="axial", across=0, right=-1, up=1, top=+1),
+    Plane(name="coronal", across=0, right=-1, up=2, top=+1),
+    Plane(name="sagittal", across=1, right=-1, up=2, top=+1),
+)
+
+
+def target_figure(
+    image: NDArray[np.generic] | None,
+    grid: Grid | None,
+    structures: Mapping[str, Mask | Region],
+    *,
+    centre_mm: ArrayLike | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw axial, coronal and sagittal planes with contours over the image.
+
+    Parameters
+    ----------
+    image : (I, J, K) array or None
+        CT numbers; without it the contours stand on a plain ground.
+    grid : Grid or None
+        The image's; any affine.
+    structures : mapping of str to Mask or Region
+        What to outline, by its name in the legend; contours lie between the voxels.
+    centre_mm : (3,), optional
+        The point through which the planes go, patient frame RAS+ mm; by default the middle of the first structure's
+        largest part.
+    title : str
+        Stands above the planes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Independent of pyplot; letters tell the directions, a bar the scale.
+
+    Raises
+    ------
+    MaskError
+        When there is nothing to draw.
+    """
+    named = {name: as_region(structure) for name, structure in structures.items()}
+    regions = {name: region for name, region in named.items() if not region.is_empty}
+    reaches = [extent(region) for region in regions.values()]
+    if not regions:
+        raise MaskError("there is no structure to draw: all are empty")
+    centre = np.asarray(_middle(next(iter(regions.values()))) if centre_mm is None else centre_mm, float)
+    low = np.array([min(reach[b] for reach in reaches) for _, b in OPPOSITES]) - CONTEXT_MM
+    high = np.array([max(reach[a] for reach in reaches) for a, _ in OPPOSITES]) + CONTEXT_MM
+    figure, axes = _canvas(high - low)
+    for plane, axis in zip(PLANES, axes, strict=True):
+        points, across, up = _points(plane, centre, low, high)
+        if image is not None and grid is not None:
+            _show_image(axis, _sampled(image, grid, points), across, up)
+        for (_, region), colour in zip(regions.items(), _colours(), strict=False):
+            _outline(axis, region, points, across, up, colour)
+        _dress(axis, plane, centre)
+    _legend(figure, list(regions), title, image is not None)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all.
+
+    Raises
+    ------
+    FileError
+        When the file cannot be written.
+    """
+    with write_whole(path) as file:
+        figure.savefig(file, format="png", dpi=150, facecolor=PAPER)
+
+
+def _middle(region: Region) -> list[float]:
+    """Middle of the largest part's extent: a point between several lesions would show none of them."""
+    reach = extent(parts(region)[0])
+    return [0.5 * (reach[a] + reach[b]) for a, b in OPPOSITES]
+
+
+def _colours() -> tuple[str, ...]:
+    return COLOURS * 4
+
+
+def _canvas(size_mm: NDArray[np.float64]) -> tuple[Figure, list[Axes]]:
+    """A row of three planes, all of one scale."""
+    widths = [size_mm[plane.across] for plane in PLANES]
+    tallest = max(size_mm[plane.up] for plane in PLANES)
+    inches_per_mm = 13.2 / sum(widths)
+    height = tallest * inches_per_mm
+    figure = Figure(figsize=(14.0, height + 1.35), facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    ratios: dict[str, Any] = {"width_ratios": widths}
+    bottom, top = 0.62 / (height + 1.35), 1 - 0.73 / (height + 1.35)
+    ratios |= {"left": 0.02, "right": 0.98, "bottom": bottom, "top": top, "wspace": 0.03}
+    axes = figure.subplots(1, 3, gridspec_kw=ratios)
+    return figure, list(axes)
+
+
+def _points(
+    plane: Plane, centre: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Patient points (rows, columns, 3) of a plane, and its two coordinates; rows run up, columns across."""
+    across = np.arange(low[plane.across], high[plane.across] + STEP_MM, STEP_MM)
+    up = np.arange(low[plane.up], high[plane.up] + STEP_MM, STEP_MM)
+    points = np.empty((len(up), len(across), 3))
+    points[..., plane.normal] = centre[plane.normal]
+    points[..., plane.across] = across[None, :]
+    points[..., plane.up] = up[:, None]
+    return points, across, up
+
+
+def _sampled(image: NDArray[np.generic], grid: Grid, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    index = np.moveaxis(grid.to_index(points), -1, 0)
+    # NaN, which is drawn as the ground, where the image ends
+    found: NDArray[np.float64] = ndimage.map_coordinates(
+        np.asarray(image, np.float32), index, order=1, mode="constant", cval=np.nan
+    )
+    return found
+
+
+def _show_image(axis: Axes, values: NDArray[np.float64], across: NDArray[np.float64], up: NDArray[np.float64]) -> None:
+    low, high = WINDOW_HU
+    box = (across[0], across[-1], up[0], up[-1])
+    axis.imshow(
+        values, cmap="gray", vmin=low, vmax=high, extent=box, origin="lower", interpolation="bilinear", aspect="equal"
+    )
+
+
+def _outline(
+    axis: Axes,
+    region: Region,
+    points: NDArray[np.float64],
+    across: NDArray[np.float64],
+    up: NDArray[np.float64],
+    colour: str,
+) -> None:
+    level = np.minimum(region.sample(points), 5.0)
+    if level.min() < 0:
+        axis.contour(across, up, level, levels=[0.0], colors=["black"], linewidths=3.0, alpha=0.55)
+        axis.contour(across, up, level, levels=[0.0], colors=[colour], linewidths=1.7)
+
+
+def _dress(axis: Axes, plane: Plane, centre: NDArray[np.float64]) -> None:
+    """Directions, scale, position and the lines in which the other planes cut this one."""
+    axis.set_facecolor("#171d24")
+    axis.set_aspect("equal")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color("#3a444f")
+    if plane.right < 0:
+        axis.invert_xaxis()
+    axis.axvline(centre[plane.across], color=INK, linewidth=0.5, alpha=0.35, linestyle=(0, (6, 5)))
+    axis.axhline(centre[plane.up], color=INK, linewidth=0.5, alpha=0.35, linestyle=(0, (6, 5)))
+    left, right, bottom, top = plane.letters()
+    style: dict[str, Any] = {"color": INK, "fontsize": 13, "fontweight": "bold", "transform": axis.transAxes}
+    for letter, x, y in ((left, 0.025, 0.5), (right, 0.975, 0.5), (bottom, 0.5, 0.03), (top, 0.5, 0.97)):
+        axis.text(x, y, letter, ha="center", va="center", **style)
+    positive, negative = OPPOSITES[plane.normal]
+    where = centre[plane.normal]
+    side = positive if where >= 0 else negative
+    axis.set_title(f"{plane.name}   {side} {abs(where):.1f} mm", color=INK, fontsize=11, pad=6)
+    _scale_bar(axis)
+
+
+def _scale_bar(axis: Axes) -> None:
+    """Five centimetres at the lower left, a tick at each."""
+    (x0, x1), (y0, y1) = axis.get_xlim(), axis.get_ylim()
+    step = 10.0 if x1 > x0 else -10.0
+    x, y = x0 + 0.05 * (x1 - x0), y0 + 0.055 * (y1 - y0)
+    axis.plot([x, x + 5 * step], [y, y], color=INK, linewidth=2.0, solid_capstyle="butt")
+    for n in range(6):
+        axis.plot([x + n * step] * 2, [y, y + 2.0], color=INK, linewidth=1.0)
+    axis.text(x + 2.5 * step, y + 4.0, "5 cm", color=INK, fontsize=9, ha="center", va="bottom")
+    axis.set_xlim(x0, x1)
+    axis.set_ylim(y0, y1)
+
+
+def _legend(figure: Figure, names: list[str], title: str, has_image: bool) -> None:
+    lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in _colours()[: len(names)]]
+    figure.legend(
+        lines, names, loc="lower center", ncols=len(names), frameon=False, labelcolor=INK, fontsize=11, handlelength=1.6
+    )
+    if title:
+        figure.suptitle(title, color=INK, fontsize=13, fontweight="bold", y=0.985)
+    if has_image:
+        low, high = WINDOW_HU
+        note = f"window {low:.0f} to {high:.0f} HU".replace("-", "−")
+        figure.text(0.98, 0.02, note, color=INK, alpha=0.7, fontsize=9, ha="right")
