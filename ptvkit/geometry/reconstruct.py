@@ -30,6 +30,8 @@ REACH_MM: Final = 8.0
 """The level is followed this far from the surface, and the grid reaches further by one voxel."""
 SEED_LIMIT: Final = 1.5
 """Squared distance, in reaches, at which the seed is cut off."""
+DEEPEST: Final = 9.0
+"""The same inwards: further, for the inscribed radius of large parts."""
 FLOOR: Final = 0.03
 """Least level at a voxel centre, in smallest spacings: its side of the surface is never in doubt."""
 SMALL_MM: Final = 6.0
@@ -117,8 +119,8 @@ def _seeded(inside: NDArray[np.bool_], low: Triple, room: NDArray[np.int64], spa
     side = np.where(padded, np.float32(-1), np.float32(1))
     a, b, c = (REACH_MM / spacing).tolist()
     outwards = gauge_cost(side, ((a, a), (b, b), (c, c)), SEED_LIMIT)
-    inwards = gauge_cost(-side, ((a, a), (b, b), (c, c)), SEED_LIMIT)
-    seed = REACH_MM * (np.sqrt(np.minimum(outwards, SEED_LIMIT)) - np.sqrt(np.minimum(inwards, SEED_LIMIT)))
+    inwards = gauge_cost(-side, ((a, a), (b, b), (c, c)), DEEPEST)
+    seed = REACH_MM * (np.sqrt(np.minimum(outwards, SEED_LIMIT)) - np.sqrt(np.minimum(inwards, DEEPEST)))
     return _Part(inside=padded, low=low, seed=seed.astype(np.float32), radius_mm=float(-seed.min()))
 
 
@@ -142,7 +144,7 @@ def _reconstructed(part: _Part, spacing: NDArray[np.float64], factors: Triple) -
     floor = FLOOR * float(spacing.min())
     level = _refined(part.seed, factors)
     scratch = np.empty_like(level)
-    staircase_mm = max(0.8 * float(spacing.min()), min(0.6 * thick - 0.7, 0.3 * thick + 0.25))
+    staircase_mm = max(0.8 * float(spacing.min()), min(0.6 * thick - 0.7, max(1.7, 0.9 + 0.08 * part.radius_mm)))
     sigma_mm = min(staircase_mm, (0.25 + 0.05 * thick) * part.radius_mm)
     x, y, z = (sigma_mm * k / h for k, h in zip(factors, spacing.tolist(), strict=True))
     cells = int(np.count_nonzero(part.inside)) * factors[0] * factors[1] * factors[2]
