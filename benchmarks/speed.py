@@ -1,0 +1,123 @@
+"""Time and memory of margins on a whole CT, side by side with other libraries.
+
+    pip install ".[bench]"
+    python -m benchmarks.speed [--runs 7]
+
+One 10 mm margin of a 7 cm target on 512×512×150 voxels of 0.98×0.98×3 mm. All are timed in turn in one process, run by
+run, so that they meet the same machine; the figure is the median, and the ratio is to `edt` with two threads.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import edt
+import numpy as np
+import SimpleITK
+from scipy import ndimage
+from skimage.morphology import isotropic_dilation
+
+from ptvkit import Margin, Mask, expand, make_targets, write_mask
+
+SHAPE = (512, 512, 150)
+SPACING = (0.98, 0.98, 3.0)
+RADIUS_MM = 35.0
+TEN = Margin.uniform(10)
+
+
+def target() -> Mask:
+    """The mask of a sphere of 7 cm, a little off the voxel centres."""
+    centre = np.array([240.3, 260.7, 70.4]) * SPACING
+    reach = np.ceil(RADIUS_MM / np.asarray(SPACING)).astype(int) + 2
+    low = np.floor(centre / SPACING).astype(int) - reach
+    index = np.moveaxis(np.indices(2 * reach + 1), 0, -1) + low
+    array = np.zeros(SHAPE, np.uint8)
+    window = tuple(slice(a, a + 2 * n + 1) for a, n in zip(low, reach, strict=True))
+    array[window] = np.linalg.norm(index * SPACING - centre, axis=-1) <= RADIUS_MM
+    return Mask.from_array(array, np.diag([*SPACING, 1.0]), name="sphere")
+
+
+def chain(mask: Mask) -> Mask:
+    return make_targets(mask, ctv=TEN, ptv=TEN).ptv.to_mask(mask.grid)
+
+
+def itk_maurer(mask: Mask) -> object:
+    image = SimpleITK.GetImageFromArray(mask.array.view(np.uint8))
+    image.SetSpacing(SPACING[::-1])
+    return SimpleITK.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True) <= 10
+
+
+WAYS: dict[str, Callable[[Mask], object]] = {
+    "edt, parallel=2, one transform": lambda m: edt.edt(~m.array, anisotropy=SPACING, parallel=2),
+    "ptvkit, GTV → CTV → PTV → mask, sub-voxel": chain,
+    "ptvkit, one margin, sub-voxel": lambda m: expand(m, TEN),
+    "ptvkit, one margin, voxel rule": lambda m: expand(m, TEN, method="voxel"),
+    "SimpleITK Maurer, one margin": itk_maurer,
+    "scipy distance transform, one margin": lambda m: ndimage.distance_transform_edt(~m.array, sampling=SPACING) <= 10,
+    "scikit-image isotropic_dilation": lambda m: isotropic_dilation(m.array, 10, spacing=SPACING),
+}
+SLOW = 2.0
+"""Ways that take longer than this, s, are run twice only."""
+
+
+def timed(way: Callable[[Mask], object], mask: Mask) -> float:
+    start = time.perf_counter()
+    way(mask)
+    return time.perf_counter() - start
+
+
+def command_line(mask: Mask, runs: int) -> tuple[float, float]:
+    """Median time (s) and peak memory (MB) of the command on a file, warm."""
+    with tempfile.TemporaryDirectory() as folder:
+        gtv = Path(folder) / "gtv.nii.gz"
+        write_mask(mask, gtv)
+        command = [
+            sys.executable,
+            "-c",
+            "import sys; from ptvkit.cli import main; sys.exit(main())",
+            "targets",
+            str(gtv),
+        ]
+        command += ["--ctv", "10", "--ptv", "10", "--breathing", "S=12,I=18", "-o", f"{folder}/out"]
+        times = []
+        for _ in range(runs + 1):
+            start = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            times.append(time.perf_counter() - start)
+        return median(times[1:]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=7)
+    runs = parser.parse_args().runs
+    warnings.simplefilter("ignore")
+    mask = target()
+    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    for name, way in WAYS.items():
+        if name.startswith("ptvkit"):
+            timed(way, mask)  # compiled code is loaded once
+    for run in range(runs):
+        for name, way in WAYS.items():
+            if run < 2 or median(times[name]) < SLOW:
+                times[name].append(timed(way, mask))
+    reference = median(times["edt, parallel=2, one transform"])
+    print("| way | median ms | of edt's time |\n|---|---|---|")
+    for name, found in times.items():
+        print(f"| {name} | {1000 * median(found):.1f} | 1/{reference / median(found):.1f} |")
+    seconds, megabytes = command_line(mask, max(3, runs // 2))
+    array = np.prod(SHAPE) / 1e6
+    print(
+        f"\nCommand line, end to end, warm: {seconds:.2f} s, peak {megabytes:.0f} MB of memory (array: {array:.0f} MB)."
+    )
+
+
+if __name__ == "__main__":
+    main()
