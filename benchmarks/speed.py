@@ -8,7 +8,6 @@ run, so that they meet the same machine; the figure is the median, and the ratio
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -73,25 +72,29 @@ def timed(way: Callable[[Mask], object], mask: Mask) -> float:
     return time.perf_counter() - start
 
 
+RUN = """
+import re, sys
+from pathlib import Path
+from ptvkit.cli import main
+main(sys.argv[1:])
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1], file=sys.stderr)
+"""
+
+
 def command_line(mask: Mask, runs: int) -> tuple[float, float]:
-    """Median time (s) and peak memory (MB) of the command on a file, warm."""
+    """Median time (s) and peak memory (MB, Linux) of the command on a file, warm."""
     with tempfile.TemporaryDirectory() as folder:
         gtv = Path(folder) / "gtv.nii.gz"
         write_mask(mask, gtv)
-        command = [
-            sys.executable,
-            "-c",
-            "import sys; from ptvkit.cli import main; sys.exit(main())",
-            "targets",
-            str(gtv),
-        ]
-        command += ["--ctv", "10", "--ptv", "10", "--breathing", "S=12,I=18", "-o", f"{folder}/out"]
-        times = []
+        command = [sys.executable, "-c", RUN, "targets", str(gtv), "--ctv", "10", "--ptv", "10"]
+        command += ["--breathing", "S=12,I=18", "-o", f"{folder}/out"]
+        times, memory = [], []
         for _ in range(runs + 1):
             start = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
             times.append(time.perf_counter() - start)
-        return median(times[1:]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            memory.append(int(done.stderr.split()[-1]) / 1024)
+        return median(times[1:]), max(memory)
 
 
 def main() -> None:
