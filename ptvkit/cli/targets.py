@@ -76,6 +76,10 @@ def targets(
     from ptvkit.margins.targets import make_targets
 
     started = perf_counter()
+    if eval_depth and eval_limit is None:
+        raise MarginError(
+            f"--eval-depth {eval_depth:g}: give --eval-limit too, the structure whose surface it is below"
+        )
     with told_warnings() as warned:
         source = Structure.parse(str(gtv)) if label is None else Structure(gtv, as_label(label))
         others = {name: _all(given) for name, given in (("limit", limit), ("avoid", avoid), ("eval_limit", eval_limit))}
