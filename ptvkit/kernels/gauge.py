@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ptvkit.kernels.envelope import crossing_cost, spread
 from ptvkit.kernels.jit import kernel, run_in_slices
+from ptvkit.kernels.level import FAR
 
 Level = NDArray[np.float32]
 SemiAxes = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
@@ -18,11 +19,11 @@ LEAST = 0.02
 """Semi-axis that stands for zero in the gauge, where it reaches no neighbour."""
 
 
-def grown(level: Level, semi_axes: SemiAxes, scale_mm: float) -> Level:
+def grown(level: Level, semi_axes: SemiAxes, spacing_mm: tuple[float, float, float]) -> Level:
     """Level of the Minkowski sum of {level < 0} with the octant ellipsoid.
 
-    The level becomes ``(√cost − 1)·scale``: the distance to the new surface where the margin equals `scale_mm`, cut off
-    inside the old surface and two nodes outside the new one. Where the surface moves by less than two nodes along an
+    The level becomes ``(√cost − 1)·scale`` with the least long semi-axis as scale: the distance to the new surface where
+    the margin is that, cut off inside the old surface and two nodes outside the new one. Where the surface moves by less than two nodes along an
     axis, the level there is the old one taken one first-order step, ``min over b of f(x − b) − ρ·h(∇f)``.
 
     Parameters
@@ -38,7 +39,8 @@ def grown(level: Level, semi_axes: SemiAxes, scale_mm: float) -> Level:
     limit = (1 + 1.8 / least) ** 2
     cost = gauge_cost(level, semi_axes, limit)
     flat = cost.reshape(-1)
-    run_in_slices(_level_of_cost, flat.size, flat, limit, _spacing_bias(semi_axes), scale_mm)
+    scale = min(n * h for pair, h in zip(semi_axes, spacing_mm, strict=True) for n in pair if n >= SHORT)
+    run_in_slices(_level_of_cost, flat.size, flat, limit, _spacing_bias(semi_axes), scale)
     if min(lengths) < SHORT:
         where = _beside_short_steps(cost < 0, semi_axes)
         cost[tuple(where.T)] = _stepped(level, where, semi_axes, _long_offsets(semi_axes))
@@ -147,6 +149,9 @@ def _step(
             if outside:
                 continue
             here = level[at[0], at[1], at[2]]
+            if here >= FAR:
+                best = min(best, here)
+                continue
             total = 0.0
             for axis in range(3):
                 if short[axis, 0] == 0 and short[axis, 1] == 0:
@@ -157,8 +162,16 @@ def _step(
                 at[axis] = min(x + 1, shape[axis] - 1)
                 after = level[at[0], at[1], at[2]]
                 at[axis] = x
-                slope = 0.5 * (after - before)
+                slope = _slope(before, here, after)
                 step = short[axis, 1] * slope if slope > 0 else -short[axis, 0] * slope
                 total += step * step
             best = min(best, here - rest[m] * np.sqrt(total))
         out[n] = best
+
+
+@kernel
+def _slope(before: float, here: float, after: float) -> float:
+    """Slope of the level per node, from the side that lies on the region's grid where the other lies beyond it."""
+    if before >= FAR:
+        return 0.0 if after >= FAR else after - here
+    return here - before if after >= FAR else 0.5 * (after - before)

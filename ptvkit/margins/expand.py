@@ -141,7 +141,7 @@ def dilate(region: Region, margin: Margin, frame: NDArray[np.float64] = PATIENT)
         first = FIRST_NODES / longest
         return dilate(coarser(dilate(start, margin.scaled(first), frame)), margin.scaled(1 - first), frame)
     start = embedded(start, room)
-    return Region(level=grown(start.level, nodes, _scale(margin)), grid=start.grid, name=region.name)
+    return Region(level=grown(start.level, nodes, start.grid.spacing_mm), grid=start.grid, name=region.name)
 
 
 def erode(region: Region, margin: Margin) -> Region:
@@ -151,7 +151,7 @@ def erode(region: Region, margin: Margin) -> Region:
     start = aligned(region, PATIENT)
     start = embedded(start, [(3, 3)] * 3)
     nodes = in_nodes(start.grid, margin.reflected)
-    return Region(level=-grown(-start.level, nodes, _scale(margin)), grid=start.grid, name=region.name)
+    return Region(level=-grown(-start.level, nodes, start.grid.spacing_mm), grid=start.grid, name=region.name)
 
 
 def sweep(region: Region, direction: NDArray[np.float64], *, forward_mm: float, backward_mm: float) -> Region:
@@ -171,11 +171,6 @@ def sweep(region: Region, direction: NDArray[np.float64], *, forward_mm: float, 
     room[axis] = (int(np.ceil(minus)) + 1, int(np.ceil(plus)) + 1)
     start = embedded(start, room)
     return Region(level=_least_along(start.level, axis, minus, plus), grid=start.grid, name=region.name)
-
-
-def _scale(margin: Margin) -> float:
-    """Millimetres per gauge unit: the margin itself where all are equal."""
-    return min(length for length in margin.letters.values() if length > 0)
 
 
 def _frame_along(axis: NDArray[np.float64]) -> NDArray[np.float64]:
