@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,14 +50,19 @@ class Grid:
     affine: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        shape = tuple(int(n) for n in self.shape)
-        if len(shape) != 3 or min(shape) < 1 or any(a != b for a, b in zip(shape, self.shape, strict=True)):
-            raise GridError(f"a grid needs three positive sizes (I, J, K), found {tuple(self.shape)}")
-        affine = np.array(self.affine, dtype=np.float64)
+        shape = _checked_shape(self.shape)
+        try:
+            affine = np.array(self.affine, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise GridError("the affine must be a 4×4 matrix of numbers from voxel indices to mm (RAS+)") from None
         affine.setflags(write=False)
         _check_affine(affine)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "affine", affine)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a copy is read-only again
+        return _grid, (type(self), self.shape, np.array(self.affine))
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -121,9 +126,12 @@ class Grid:
 
         The spacing is adjusted to divide each extent into whole voxels.
         """
+        wanted = np.asarray(spacing_mm, float)
+        if wanted.shape != (3,) or not (np.isfinite(wanted).all() and (wanted > 0).all()):
+            raise GridError(f"a spacing needs three positive numbers of mm, found {tuple(spacing_mm)}")
         old = np.asarray(self.spacing_mm)
         extent = old * self.shape
-        n = np.maximum(1, np.rint(extent / np.asarray(spacing_mm, float))).astype(int)
+        n = np.maximum(1, np.rint(extent / wanted)).astype(int)
         new = extent / n
         affine = np.array(self.affine)
         affine[:3, :3] *= new / old
@@ -150,6 +158,20 @@ class Grid:
         affine = np.array(self.affine)
         affine[:3, 3] = self.to_mm(start)
         return affine
+
+
+def _checked_shape(shape: Sequence[int]) -> Triple:
+    try:
+        i, j, k = (int(n) for n in shape)
+        if min(i, j, k) >= 1 and (i, j, k) == tuple(shape):
+            return (i, j, k)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise GridError(f"a grid needs three positive sizes (I, J, K), found {shape}")
+
+
+def _grid(kind: type[Grid], shape: Triple, affine: NDArray[np.float64]) -> Grid:
+    return kind(shape=shape, affine=affine)
 
 
 def _check_affine(affine: NDArray[np.float64]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptvkit.errors import MaskError
+from ptvkit.errors import GridError, MaskError
 from ptvkit.geometry.grid import Grid, Triple
 from ptvkit.kernels.scan import bounding_box
 
@@ -32,6 +32,18 @@ class Mask:
     grid: Grid
     box: tuple[Triple, Triple] | None
     name: str = "the mask"
+
+    def __post_init__(self) -> None:
+        if self.array.dtype != np.bool_ or self.array.shape != self.grid.shape:
+            raise MaskError(
+                f"{self.name}: needs a bool array of the grid's shape {self.grid.shape}, found {self.array.dtype} of"
+                f" {self.array.shape}; use Mask.from_array"
+            )
+        object.__setattr__(self, "array", _read_only(self.array))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a copy is read-only again
+        return _mask, (self.array, self.grid, self.box, self.name)
 
     @classmethod
     def from_array(cls, array: ArrayLike, affine: ArrayLike, *, name: str = "the mask") -> Self:
@@ -65,8 +77,11 @@ class Mask:
         if values.ndim != 3:
             raise MaskError(f"{name}: a mask needs three axes, found shape {values.shape}")
         binary = _as_binary(values, name)
-        grid = Grid(shape=binary.shape, affine=np.asarray(affine, float))
-        return cls(array=_read_only(binary), grid=grid, box=bounding_box(binary), name=name)
+        try:
+            grid = Grid(shape=binary.shape, affine=np.asarray(affine))
+        except GridError as error:
+            raise GridError(f"{name}: {error}") from None
+        return cls(array=binary, grid=grid, box=bounding_box(binary), name=name)
 
     @classmethod
     def from_box(cls, inside: NDArray[np.bool_], start: Triple, grid: Grid, *, name: str = "the mask") -> Self:
@@ -79,7 +94,7 @@ class Mask:
         if found is not None:
             (a, b, c), (d, e, f) = found
             box = ((a + i, b + j, c + k), (d + i, e + j, f + k))
-        return cls(array=_read_only(array), grid=grid, box=box, name=name)
+        return cls(array=array, grid=grid, box=box, name=name)
 
     @property
     def is_empty(self) -> bool:
@@ -105,11 +120,13 @@ def _as_binary(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
         return np.asarray(values, np.bool_).view()
     if values.dtype.kind not in "iuf":
         raise MaskError(f"{name}: a mask holds numbers, found {values.dtype}")
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        raise MaskError(f"{name}: holds NaN; replace it by 0 or 1")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise MaskError(f"{name}: holds NaN or infinity; replace it by 0 or 1")
     top = values.max(initial=0)
     if values.dtype == np.uint8 and top <= 1:
         return values.view(np.bool_)
+    if values.min(initial=0) < 0:
+        raise MaskError(f"{name}: holds negative values; a mask is 0 outside and one positive value inside")
     inside: NDArray[np.bool_] = values != 0
     other = values[inside]
     if other.size and (other != other[0]).any():
@@ -122,3 +139,7 @@ def _read_only(array: NDArray[np.bool_]) -> NDArray[np.bool_]:
     view = array.view()
     view.setflags(write=False)
     return view
+
+
+def _mask(array: NDArray[np.bool_], grid: Grid, box: tuple[Triple, Triple] | None, name: str) -> Mask:
+    return Mask(array=array, grid=grid, box=box, name=name)

@@ -140,15 +140,15 @@ def _reconstructed(part: _Part, spacing: NDArray[np.float64], factors: Triple) -
     The smoothing is as wide as the staircase needs (thick slices) and as the part allows (small lesions); its constants
     were set on spheres, capsules, pairs of lesions and a clinical case.
     """
-    thick = float(spacing.max())
-    floor = FLOOR * float(spacing.min())
+    thin, thick = float(spacing.min()), float(spacing.max())
+    floor = FLOOR * thin
     level = _refined(part.seed, factors)
     scratch = np.empty_like(level)
-    staircase_mm = max(0.8 * float(spacing.min()), min(0.6 * thick - 0.7, max(1.7, 0.9 + 0.08 * part.radius_mm)))
+    staircase_mm = max(0.4 + 0.8 * thin, min(0.5 * thick, max(1.9, 0.9 + 0.09 * part.radius_mm)))
     sigma_mm = min(staircase_mm, (0.25 + 0.05 * thick) * part.radius_mm)
     x, y, z = (sigma_mm * k / h for k, h in zip(factors, spacing.tolist(), strict=True))
     cells = int(np.count_nonzero(part.inside)) * factors[0] * factors[1] * factors[2]
-    for left in reversed(range(10 + round(4 * max(0.0, thick - 3)))):
+    for left in reversed(range(3 + int(2.5 * max(0.0, thick - 2.5)))):
         flatten(level, (x, y, z), scratch)
         if left < 2:
             level += _offset_to_volume(level, cells, thick)

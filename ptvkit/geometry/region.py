@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,6 +68,10 @@ class Region:
         if not np.isfinite(level).all():
             raise GridError(f"{self.name}: the level holds NaN or infinity")
         object.__setattr__(self, "level", level)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a copy is read-only again
+        return _region, (np.array(self.level), self.grid, self.name)
 
     @property
     def inside_box(self) -> tuple[Triple, Triple] | None:
@@ -155,3 +159,7 @@ def _corners(box: tuple[Triple, Triple]) -> NDArray[np.float64]:
     """The eight corners of a box of nodes, one node further out on each side."""
     low, high = np.asarray(box[0], float) - 1, np.asarray(box[1], float) + 1
     return np.array([[(low, high)[a][0], (low, high)[b][1], (low, high)[c][2]] for a, b, c in np.ndindex(2, 2, 2)])
+
+
+def _region(level: NDArray[np.float32], grid: Grid, name: str) -> Region:
+    return Region(level=level, grid=grid, name=name)

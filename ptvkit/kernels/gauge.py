@@ -22,9 +22,10 @@ LEAST = 0.02
 def grown(level: Level, semi_axes: SemiAxes, spacing_mm: tuple[float, float, float]) -> Level:
     """Level of the Minkowski sum of {level < 0} with the octant ellipsoid.
 
-    The level becomes ``(√cost − 1)·scale`` with the least long semi-axis as scale: the distance to the new surface where
-    the margin is that, cut off inside the old surface and two nodes outside the new one. Where the surface moves by less than two nodes along an
-    axis, the level there is the old one taken one first-order step, ``min over b of f(x − b) − ρ·h(∇f)``.
+    The level becomes ``(√cost − 1)·scale``, the least long semi-axis as scale: the distance to the new surface where
+    the margin is that, cut off inside the old surface and two nodes outside the new one. Where the surface moves by
+    less than two nodes along an axis, the level is the old one taken one first-order step,
+    ``min over b of f(x − b) − ρ·h(∇f)``.
 
     Parameters
     ----------
