@@ -22,7 +22,7 @@ from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.gauge import gauge_cost
 from ptvkit.kernels.level import volume_in_cells
-from ptvkit.kernels.smooth import flatten, put_right
+from ptvkit.kernels.smooth import flatten, keep_sides, put_right
 
 Level = NDArray[np.float32]
 
@@ -153,6 +153,7 @@ def _reconstructed(part: _Part, spacing: NDArray[np.float64], factors: Triple) -
         if left < 2:
             level += _offset_to_volume(level, cells, thick)
         put_right(level, part.inside, factors, floor, left > 0)
+        keep_sides(level, part.inside, factors, floor)
     return level
 
 

@@ -43,8 +43,9 @@ def grown(level: Level, semi_axes: SemiAxes, spacing_mm: tuple[float, float, flo
     scale = min(n * h for pair, h in zip(semi_axes, spacing_mm, strict=True) for n in pair if n >= SHORT)
     run_in_slices(_level_of_cost, flat.size, flat, limit, _spacing_bias(semi_axes), scale)
     if min(lengths) < SHORT:
-        where = _beside_short_steps(cost < 0, semi_axes)
-        cost[tuple(where.T)] = _stepped(level, where, semi_axes, _long_offsets(semi_axes))
+        short = _beside_short_steps(cost < 0, semi_axes)
+        _put_in_mm(cost, level, _beside_crossings(cost < 0) & ~short, semi_axes, spacing_mm, scale, limit)
+        cost[short] = _stepped(level, np.argwhere(short), semi_axes, _long_offsets(semi_axes))
     return cost
 
 
@@ -84,8 +85,78 @@ def _level_of_cost(start: int, stop: int, cost: Level, limit: float, bias: float
             cost[n] = (np.sqrt(max(c - bias, 0.0)) - 1) * scale
 
 
-def _beside_short_steps(inside: NDArray[np.bool_], semi_axes: SemiAxes) -> NDArray[np.int64]:
-    """Nodes (N, 3) within two of a surface crossing along a direction in which the surface moved a short way."""
+def _put_in_mm(
+    grown_level: Level,
+    level: Level,
+    where: NDArray[np.bool_],
+    semi_axes: SemiAxes,
+    spacing_mm: tuple[float, float, float],
+    scale_mm: float,
+    limit: float,
+) -> None:
+    """Put a level of `scale_mm` for each gauge unit into mm of distance at some nodes, in place.
+
+    Stepped levels are distances, and a surface between two nodes needs one measure at both. The gauge's slope there is
+    that of the step to the nearest inside node.
+    """
+    offsets, costs = _offsets(semi_axes, limit)
+    lengths = np.array([[max(a, LEAST), max(b, LEAST)] for a, b in semi_axes])
+    length = np.where(offsets >= 0, lengths[:, 1], lengths[:, 0])
+    slopes = offsets / (length**2 * spacing_mm)
+    units_per_mm = np.sqrt((slopes**2).sum(axis=1) / np.maximum(costs, 1e-12))
+    order = np.argsort(costs, kind="stable")
+    index = np.argwhere(where)
+    mm = np.full(len(index), scale_mm)
+    run_in_slices(_nearest, len(index), level, index, offsets[order], 1 / np.maximum(units_per_mm[order], 1e-6), mm)
+    grown_level[where] *= (mm / scale_mm).astype(np.float32)
+
+
+def _offsets(semi_axes: SemiAxes, limit: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Whole offsets (N, 3) of a cost up to a limit, the origin excepted, and their costs."""
+    reach = np.sqrt(limit)
+    steps = [np.arange(-int(reach * a), int(reach * b) + 1) for a, b in semi_axes]
+    costs = [
+        np.where(n >= 0, n / max(b, LEAST), n / max(a, LEAST)) ** 2 for n, (a, b) in zip(steps, semi_axes, strict=True)
+    ]
+    cost = costs[0][:, None, None] + costs[1][None, :, None] + costs[2][None, None, :]
+    kept = np.nonzero((cost <= limit) & (cost > 0))
+    offsets = np.stack([n[index] for n, index in zip(steps, kept, strict=True)], axis=1)
+    return offsets.astype(np.int64), cost[kept]
+
+
+@kernel
+def _nearest(
+    start: int,
+    stop: int,
+    level: Level,
+    where: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    worth: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """The worth of the first offset that leads back to an inside node; `out` stays where none does."""
+    ni, nj, nk = level.shape
+    for n in range(start, stop):
+        for m in range(offsets.shape[0]):
+            i, j, k = where[n, 0] - offsets[m, 0], where[n, 1] - offsets[m, 1], where[n, 2] - offsets[m, 2]
+            if 0 <= i < ni and 0 <= j < nj and 0 <= k < nk and level[i, j, k] < 0:
+                out[n] = worth[m]
+                break
+
+
+def _beside_crossings(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Nodes at either end of an edge that the surface crosses."""
+    found = np.zeros(inside.shape, bool)
+    for axis in range(3):
+        along, mark = np.moveaxis(inside, axis, 0), np.moveaxis(found, axis, 0)
+        crossed = along[1:] != along[:-1]
+        mark[1:] |= crossed
+        mark[:-1] |= crossed
+    return found
+
+
+def _beside_short_steps(inside: NDArray[np.bool_], semi_axes: SemiAxes) -> NDArray[np.bool_]:
+    """Nodes within two of a surface crossing along a direction in which the surface moved a short way."""
     marked = np.zeros(inside.shape, bool)
     for axis, (minus, plus) in enumerate(semi_axes):
         along, mark = np.moveaxis(inside, axis, 0), np.moveaxis(marked, axis, 0)
@@ -97,7 +168,7 @@ def _beside_short_steps(inside: NDArray[np.bool_], semi_axes: SemiAxes) -> NDArr
         for shift in range(-1, 3):  # the crossing's two nodes, and one more on each side
             source = leaves[max(-shift, 0) : len(leaves) - max(shift, 0)]
             mark[max(shift, 0) : len(leaves) - max(-shift, 0)] |= source
-    return np.argwhere(marked)
+    return marked
 
 
 def _long_offsets(semi_axes: SemiAxes) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

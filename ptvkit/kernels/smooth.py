@@ -99,3 +99,37 @@ def put_right(
                         for c in range(max(k * fk - wk, 0), min(k * fk + wk + 1, nk)):
                             level[a, b, c] += v * (1 - abs(c - k * fk) / fk)
                 level[i * fi, j * fj, k * fk] = min(value, -floor) if inside[i, j, k] else max(value, floor)
+
+
+def keep_sides(level: Level, inside: NDArray[np.bool_], factors: tuple[int, int, int], floor: float) -> None:
+    """Keep a level on one side wherever the voxel centres around a node all are on that side; in place.
+
+    Those around a node are the ends of its edge, the corners of its face or of its cell, as for linear interpolation.
+    So voxels that share a face stay joined, and neither bubbles nor islands appear between voxels of one kind.
+    """
+    run_in_slices(_keep_sides, inside.shape[0], level, inside, factors, floor)
+
+
+@kernel
+def _keep_sides(
+    start: int, stop: int, level: Level, inside: NDArray[np.bool_], factors: tuple[int, int, int], floor: float
+) -> None:
+    fi, fj, fk = factors
+    ni, nj, nk = inside.shape
+    for i in range(start, stop):
+        for j in range(nj):
+            for k in range(nk):
+                for a in range(fi if i < ni - 1 else 1):
+                    for b in range(fj if j < nj - 1 else 1):
+                        for c in range(fk if k < nk - 1 else 1):
+                            count, total = 0, 0
+                            for p in range(2 if a > 0 else 1):
+                                for q in range(2 if b > 0 else 1):
+                                    for r in range(2 if c > 0 else 1):
+                                        count += inside[i + p, j + q, k + r]
+                                        total += 1
+                            x, y, z = i * fi + a, j * fj + b, k * fk + c
+                            if count == total:
+                                level[x, y, z] = min(level[x, y, z], -floor)
+                            elif count == 0:
+                                level[x, y, z] = max(level[x, y, z], floor)

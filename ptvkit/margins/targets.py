@@ -23,6 +23,8 @@ from ptvkit.margins.margin import PATIENT, Margin
 BreathingShape = Literal["semi_axes", "sweep"]
 PerLesion = Margin | Sequence[Margin]
 NO_MARGIN: Final = Margin()
+MOST_LESIONS: Final = 100
+"""With more parts than this a segmentation is noisy, and its parts are taken together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,29 +158,28 @@ def make_targets(
             same_grid(other, gtv)
     whole = as_region(gtv)
     found = _lesions(gtv, whole, ctv, ptv)
-    groups = [(whole, found[0])] if isinstance(ctv, Margin) and isinstance(ptv, Margin) else [(x.gtv, x) for x in found]
+    alike = isinstance(ctv, Margin) and isinstance(ptv, Margin)
+    groups = [(whole, found[0])] if alike else [(lesion.gtv, lesion) for lesion in found]
     full = [dilate(start, lesion.ctv_margin) for start, lesion in groups]
-    limited = full if limit_ctv is None else [stay_inside(part, limit_ctv) for part in full]
-    clear = [stay_out(part, avoid, clearance_mm=avoid_clearance_mm) for part in limited] if avoid else limited
-    uncut = clear is full
-    kept = clear if uncut else [union(part, start) for part, (start, _) in zip(clear, groups, strict=True)]
-    grown = [
-        _with_breathing(part, lesion.ptv_margin, breathing, breathing_shape)
-        for part, (_, lesion) in zip(kept, groups, strict=True)
-    ]
-    ctv_region, ptv_region = _named(union(*kept), "CTV"), _named(union(*grown), "PTV")
-    cut_cc = {} if uncut else _cut_by_barriers(full, limited, clear)
+    kept, beyond_cc = full, 0.0
+    cut_cc: dict[str, float] = {}
+    if limit_ctv is not None or avoid:
+        clear, cut_cc = _behind_barriers(full, limit_ctv, avoid, avoid_clearance_mm)
+        kept = [union(part, start) for part, (start, _) in zip(clear, groups, strict=True)]
+        beyond_cc = union(*kept).volume_cc - union(*clear).volume_cc
+    margins = [lesion.ptv_margin for _, lesion in groups]
+    ctv_region = replace(union(*kept), name="CTV")
+    ptv_region = replace(_with_breathing(kept, margins, breathing, breathing_shape), name="PTV")
     cut_cc |= _outside_image(gtv, ctv_region, ptv_region)
     if not breathing.is_zero and breathing_shape == "semi_axes":
-        swept = [_swept(part, x.ptv_margin, breathing) for part, (_, x) in zip(kept, groups, strict=True)]
-        cut_cc["breathing_lack"] = max(0.0, union(*swept).volume_cc - ptv_region.volume_cc)
+        swept = _with_breathing(kept, margins, breathing, "sweep")
+        cut_cc["breathing_lack"] = max(0.0, swept.volume_cc - ptv_region.volume_cc)
     found = _merged(found, ptv_region)
-    beyond_cc = 0.0 if uncut else ctv_region.volume_cc - union(*clear).volume_cc
     told = _findings(gtv, found, beyond_cc)
     for text in told:
         warnings.warn(text, PtvkitWarning, stacklevel=2)
     return Targets(
-        gtv=_named(whole, "GTV"),
+        gtv=replace(whole, name="GTV"),
         ctv=ctv_region,
         ptv=ptv_region,
         ptv_eval=_evaluated(ptv_region, eval_limit, eval_depth_mm, eval_avoid),
@@ -194,16 +195,13 @@ def _listed(structures: Structure | Sequence[Structure]) -> tuple[Structure, ...
     return (structures,) if isinstance(structures, Mask | Region) else tuple(structures)
 
 
-def _named(region: Region, name: str) -> Region:
-    return replace(region, name=name)
-
-
 def _lesions(gtv: Structure, whole: Region, ctv: PerLesion, ptv: PerLesion) -> tuple[Lesion, ...]:
     if isinstance(gtv, Region):
         starts = parts(gtv)
     else:
         masks = lesions(gtv)
-        starts = (whole,) if len(masks) == 1 else tuple(region_from_mask(mask) for mask in masks)
+        one = len(masks) == 1 or len(masks) > MOST_LESIONS
+        starts = (whole,) if one else tuple(region_from_mask(mask) for mask in masks)
     ctvs, ptvs = _one_each(ctv, len(starts), "CTV"), _one_each(ptv, len(starts), "PTV")
     return tuple(
         Lesion(number=n, gtv=start, ctv_margin=c, ptv_margin=p)
@@ -219,22 +217,29 @@ def _one_each(margins: PerLesion, count: int, role: str) -> tuple[Margin, ...]:
     return tuple(margins)
 
 
-def _with_breathing(ctv: Region, margin: Margin, breathing: Margin, shape: BreathingShape) -> Region:
-    return _swept(ctv, margin, breathing) if shape == "sweep" else dilate(ctv, margin + breathing)
+def _behind_barriers(
+    full: list[Region], limit: Structure | None, avoid: tuple[Structure, ...], clearance_mm: float
+) -> tuple[list[Region], dict[str, float]]:
+    """What the limit and the organs to avoid leave of each part, and the volumes that they take, cm³."""
+    limited = full if limit is None else [stay_inside(part, limit) for part in full]
+    clear = [stay_out(part, avoid, clearance_mm=clearance_mm) for part in limited]
+    volumes = [union(*stage).volume_cc for stage in (full, limited, clear)]
+    return clear, {"ctv_limit": volumes[0] - volumes[1], "ctv_avoid": volumes[1] - volumes[2]}
+
+
+def _with_breathing(ctvs: list[Region], margins: list[Margin], breathing: Margin, shape: BreathingShape) -> Region:
+    """The PTV of CTVs with a margin each, all with one breathing margin."""
+    if shape == "sweep":
+        return union(*(_swept(ctv, margin, breathing) for ctv, margin in zip(ctvs, margins, strict=True)))
+    return union(*(dilate(ctv, margin + breathing) for ctv, margin in zip(ctvs, margins, strict=True)))
 
 
 def _swept(ctv: Region, margin: Margin, breathing: Margin) -> Region:
     """CTV grown by the margin, then swept along each axis on which breathing has a margin."""
-    region = dilate(ctv, margin)
+    region, letters = dilate(ctv, margin), breathing.letters
     for axis, (plus, minus) in enumerate(OPPOSITES):
-        letters = breathing.letters
         region = sweep(region, PATIENT[axis], forward_mm=letters[plus], backward_mm=letters[minus])
     return region
-
-
-def _cut_by_barriers(full: list[Region], limited: list[Region], clear: list[Region]) -> dict[str, float]:
-    volumes = [union(*stage).volume_cc for stage in (full, limited, clear)]
-    return {"ctv_limit": volumes[0] - volumes[1], "ctv_avoid": volumes[1] - volumes[2]}
 
 
 def _outside_image(gtv: Structure, ctv: Region, ptv: Region) -> dict[str, float]:
@@ -274,6 +279,8 @@ def _findings(gtv: Structure, found: tuple[Lesion, ...], beyond_cc: float) -> tu
             f"{gtv.name}: reaches the image's edge ({', '.join(touched)}); the tumour may go on beyond it,"
             " and its end is taken half a voxel further"
         )
+    if isinstance(gtv, Mask):
+        told += _specks(gtv)
     if beyond_cc > LEAST_CC:
         told.append(f"{gtv.name}: {beyond_cc:.2f} cc of the GTV lie beyond the CTV's limit or in what it avoids; kept")
     groups = sorted({tuple(sorted((x.number, *x.merged_with))) for x in found if x.merged_with})
@@ -282,10 +289,25 @@ def _findings(gtv: Structure, found: tuple[Lesion, ...], beyond_cc: float) -> tu
     return tuple(told)
 
 
+def _specks(gtv: Mask) -> list[str]:
+    sizes = [int(np.count_nonzero(part.cropped)) for part in lesions(gtv)]
+    told = []
+    if len(sizes) > MOST_LESIONS:
+        told.append(
+            f"{gtv.name}: holds {len(sizes)} separate parts, which are taken together; noise in the segmentation?"
+        )
+    if len(sizes) > 1 and sizes[-1] == 1:
+        told.append(
+            f"{gtv.name}: {sizes.count(1)} of its {len(sizes)} parts are single voxels, and grow as lesions do; remove"
+            " them, or choose one lesion (--lesion largest), if they are none"
+        )
+    return told
+
+
 def _evaluated(ptv: Region, limit: Structure | None, depth_mm: float, avoid: tuple[Structure, ...]) -> Region | None:
     if limit is None and not avoid:
         if depth_mm:
             raise MarginError("eval_depth_mm needs eval_limit: the structure below whose surface it is measured")
         return None
     inner = ptv if limit is None else stay_inside(ptv, limit, depth_mm=depth_mm)
-    return _named(stay_out(inner, avoid), "PTV_eval")
+    return replace(stay_out(inner, avoid), name="PTV_eval")
