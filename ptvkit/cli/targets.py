@@ -191,7 +191,9 @@ def draw(made: "Targets", image: Path | None, path: Path) -> None:
     from ptvkit.report.figure import save_figure, target_figure
 
     values, grid = (None, None) if image is None else read_image(image)
-    save_figure(target_figure(values, grid, {"GTV": made.gtv, "CTV": made.ctv, "PTV": made.ptv}), path)
+    structures = {"GTV": made.gtv, "CTV": made.ctv, "PTV": made.ptv}
+    title = ",  ".join(f"{name} {region.volume_cc:.1f} cc" for name, region in structures.items())
+    save_figure(target_figure(values, grid, structures, title=title), path)
 
 
 def print_table(content: dict[str, Any], out: Path, seconds: float) -> None:
