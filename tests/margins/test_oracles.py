@@ -13,7 +13,19 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.accuracy import errors
 from benchmarks.truth import CASES, MARGINS, distance_to_body
-from ptvkit import Grid, Margin, Mask, Region, contract, expand, expand_along, extent, read_mask, region_from_mask
+from ptvkit import (
+    Grid,
+    Margin,
+    Mask,
+    PtvkitWarning,
+    Region,
+    contract,
+    expand,
+    expand_along,
+    extent,
+    read_mask,
+    region_from_mask,
+)
 from ptvkit.geometry.extent import margins_between
 from ptvkit.margins.expand import dilate, sweep
 from tests.conftest import AXES
@@ -179,14 +191,29 @@ def test_voxel_rule_is_exact(seed: int) -> None:
             with np.errstate(divide="ignore", invalid="ignore"):
                 cost += np.where(away > 0, (away / length) ** 2, 0)
         expected |= cost <= (1 + 1e-6) ** 2
-    np.testing.assert_array_equal(expand(mask, margin, method="voxel").array, expected.reshape(array.shape))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = expand(mask, margin, method="voxel").array
+    np.testing.assert_array_equal(found, expected.reshape(array.shape))
+
+
+def test_voxel_rule_tells_what_leaves_the_image() -> None:
+    array = np.zeros((9, 10, 11), bool)
+    array[1, 5, 5] = True
+    mask = Mask.from_array(array, np.diag([1.0, 1.0, 2.0, 1.0]), name="gtv")
+    with pytest.warns(PtvkitWarning, match=r"gtv: 0\.00 cc of the grown mask"):
+        found = expand(mask, Margin(left=3), method="voxel")
+    assert np.argwhere(found.array).tolist() == [[0, 5, 5], [1, 5, 5]]
+    assert expand(mask, Margin(left=1, right=4), method="voxel").array.sum() == 6
 
 
 def test_equal_voxel_margins_are_the_distance_transform() -> None:
     rng = np.random.default_rng(2)
     mask = Mask.from_array(rng.random((25, 27, 15)) < 0.01, np.diag([0.977, -0.977, 2.5, 1.0]))
     near = ndimage.distance_transform_edt(~mask.array, sampling=(0.977, 0.977, 2.5)) <= 9.77 * (1 + 1e-9)
-    np.testing.assert_array_equal(expand(mask, Margin.uniform(9.77), method="voxel").array, near)
+    with pytest.warns(PtvkitWarning, match="fall outside the image"):
+        found = expand(mask, Margin.uniform(9.77), method="voxel").array
+    np.testing.assert_array_equal(found, near)
 
 
 @pytest.mark.statistics
