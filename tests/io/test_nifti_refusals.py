@@ -1,8 +1,8 @@
 """What bad NIfTI files get: one line that names the file and the remedy, and no file left behind."""
 
+import errno
 import gzip
 import os
-import stat
 import tracemalloc
 import warnings
 import zlib
@@ -290,9 +290,12 @@ def test_flipped_compressed_bytes_are_seen_or_harmless(tmp_path: Path, nifti_byt
     assert harmless < 10  # Bits that only fill up, which change nothing.
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_no_permission(tmp_path: Path, nifti_bytes: Encode, voxels: Voxels) -> None:
+def test_no_permission(tmp_path: Path, nifti_bytes: Encode, voxels: Voxels, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the system's refusal itself, since root may read everything
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
     path = tmp_path / "gtv.nii"
     path.write_bytes(nifti_bytes(voxels))
-    path.chmod(stat.S_IWUSR)
+    monkeypatch.setattr("ptvkit.io.files.open", refuse, raising=False)
     refused(path, FileError, "no permission to read it")
