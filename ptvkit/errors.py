@@ -21,6 +21,10 @@ class MarginError(PtvkitError, ValueError):
     """A margin that cannot be used: negative, not a number, absurdly large, or misspelt."""
 
 
+class MotionError(PtvkitError, ValueError):
+    """A trace, a breathing model, a set-up error, a guidance or a course that cannot be used."""
+
+
 class FileError(PtvkitError, OSError):
     """A file that cannot be read or written; the message names it."""
 

@@ -1,0 +1,47 @@
+"""The signed distance: how far a point is from a region's surface, also where the level is not one."""
+
+import numpy as np
+
+from ptvkit.errors import GridError
+from ptvkit.geometry.region import Region
+from ptvkit.geometry.resample import embedded
+from ptvkit.kernels.distance import distance_outside
+
+
+def signed_distance(region: Region, *, outside_mm: float, inside_mm: float) -> Region:
+    """The same surface with its true distance as level.
+
+    Parameters
+    ----------
+    region : Region
+        With any level; only its surface is read.
+    outside_mm, inside_mm : float
+        How far from the surface distances are wanted; beyond, they stay at these values.
+
+    Returns
+    -------
+    Region
+        On the region's lattice, with room for `outside_mm` around it. Beyond its grid lie points further out than that.
+
+    Raises
+    ------
+    GridError
+        When the region is empty: nothing has a distance from it.
+
+    Examples
+    --------
+    >>> from ptvkit.geometry.grid import Grid
+    >>> grid = Grid(shape=(25, 25, 25), affine=[[1, 0, 0, -12], [0, 1, 0, -12], [0, 0, 1, -12], [0, 0, 0, 1]])
+    >>> points = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1))
+    >>> ball = Region(level=(points**2).sum(axis=-1) - 100, grid=grid)  # of radius 10 mm, the level no distance
+    >>> far = signed_distance(ball, outside_mm=8, inside_mm=5)
+    >>> np.round(far.sample([[0, 16, 0], [7, 0, 0], [0, 0, 10], [0, 0, 0]]), 1)
+    array([ 6., -3.,  0., -5.])
+    """
+    if region.is_empty:
+        raise GridError(f"{region.name}: is empty; nothing has a distance from it")
+    spacing = region.grid.spacing_mm
+    near = embedded(region, [(int(outside_mm / h) + 3,) * 2 for h in spacing])
+    outside = distance_outside(near.level, spacing, outside_mm)
+    inside = distance_outside(np.negative(near.level), spacing, inside_mm)
+    return Region(level=np.where(near.level < 0, -inside, outside), grid=near.grid, name=region.name)

@@ -1,0 +1,268 @@
+"""Points carried by rigid poses through a distance: how deep they end, on which side, and how many stay inside.
+
+Points come in patches, each with a centre and a radius. A distance changes by at most 1 mm for each mm, so a patch whose
+centre lies deeper than its radius below the best point cannot hold the answer.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptvkit.kernels.jit import kernel, run_in_slices
+
+Floats = NDArray[np.float64]
+SLACK_MM = 0.5
+"""What an interpolated distance may rise above its slope of 1 within a patch."""
+
+
+def deepest(
+    poses: Floats,
+    distance: NDArray[np.float32],
+    beyond: float,
+    points: Floats,
+    first: NDArray[np.int64],
+    patches: Floats,
+    to_mm: Floats,
+) -> tuple[Floats, NDArray[np.int8]]:
+    """Largest distance that any point reaches in each pose, mm, 0 or less inside, and the direction in which it lies.
+
+    Parameters
+    ----------
+    poses : (N, 3, 4) float64
+        From mm to fractional index in `distance`.
+    distance : (I, J, K) float32
+    beyond : float
+        Distance outside its grid.
+    points : (M, 3) float64
+        mm, ordered by patch.
+    first : (K + 1,) int64
+        Where each patch's points begin.
+    patches : (K, 4) float64
+        Centre and radius, mm.
+    to_mm : (3, 3) float64
+        From the distance's slope per node to its slope in the patient, per mm.
+
+    Returns
+    -------
+    (N,) float64
+        0 or less when all points lie inside; how far inside is not worked out.
+    (N,) int8
+        Direction of the slope there, 0 to 5 for R L A P S I.
+    """
+    found = np.empty(len(poses))
+    side = np.empty(len(poses), np.int8)
+    run_in_slices(_deepest, len(poses), poses, distance, beyond, points, first, patches, to_mm, found, side)
+    return found, side
+
+
+def deepest_of_shifts(
+    shape: tuple[int, int, int],
+    lattice: Floats,
+    step_mm: float,
+    distance: NDArray[np.float32],
+    beyond: float,
+    points: Floats,
+    first: NDArray[np.int64],
+    patches: Floats,
+    to_mm: Floats,
+    rows: tuple[int, int],
+) -> tuple[Floats, NDArray[np.int8]]:
+    """`deepest` for the shifts of a lattice, some of its rows.
+
+    From one shift to the next on a line no point's distance changes by more than the step, so that most patches need no
+    look. Depths come no lower than ``-2 step_mm``.
+
+    Parameters
+    ----------
+    shape : (3,) ints
+        Of the lattice.
+    lattice : (3, 4) float64
+        From its node to the shift, in nodes of `distance`.
+    step_mm : float
+        Between shifts on a line, mm.
+    points, patches : arrays
+        As for `deepest`, but their positions in nodes of `distance`.
+    rows : (2,) ints
+        First and last row (exclusive) along the first axis.
+    """
+    found = np.empty((rows[1] - rows[0], *shape[1:]))
+    side = np.empty(found.shape, np.int8)
+    lines = found.shape[0] * shape[1]
+    run_in_slices(
+        _lines, lines, rows[0], lattice, step_mm, distance, beyond, points, first, patches, to_mm, found, side
+    )
+    return found, side
+
+
+def share_inside(
+    poses: Floats, distance: NDArray[np.float32], beyond: float, points: Floats, width: Floats, wanted: NDArray[np.bool_]
+) -> Floats:
+    """Share of the points inside {distance < 0} in each wanted pose, 1 in the others.
+
+    A point counts in part where the surface passes within half its `width` (M,), mm.
+    """
+    share = np.ones(len(poses))
+    run_in_slices(_share_inside, len(poses), poses, distance, beyond, points, width, wanted, share)
+    return share
+
+
+@kernel
+def _at(distance: NDArray[np.float32], x: float, y: float, z: float, beyond: float) -> float:
+    ni, nj, nk = distance.shape
+    if not (0 <= x < ni - 1 and 0 <= y < nj - 1 and 0 <= z < nk - 1):
+        return beyond
+    i, j, k = int(x), int(y), int(z)
+    u, v, w = x - i, y - j, z - k
+    a = distance[i, j, k] + w * (distance[i, j, k + 1] - distance[i, j, k])
+    b = distance[i, j + 1, k] + w * (distance[i, j + 1, k + 1] - distance[i, j + 1, k])
+    c = distance[i + 1, j, k] + w * (distance[i + 1, j, k + 1] - distance[i + 1, j, k])
+    d = distance[i + 1, j + 1, k] + w * (distance[i + 1, j + 1, k + 1] - distance[i + 1, j + 1, k])
+    e = a + v * (b - a)
+    return e + u * (c + v * (d - c) - e)
+
+
+@kernel
+def _in_pose(pose: Floats, point: Floats, distance: NDArray[np.float32], beyond: float) -> float:
+    x = pose[0, 0] * point[0] + pose[0, 1] * point[1] + pose[0, 2] * point[2] + pose[0, 3]
+    y = pose[1, 0] * point[0] + pose[1, 1] * point[1] + pose[1, 2] * point[2] + pose[1, 3]
+    z = pose[2, 0] * point[0] + pose[2, 1] * point[1] + pose[2, 2] * point[2] + pose[2, 3]
+    return _at(distance, x, y, z, beyond)
+
+
+@kernel
+def _deepest(
+    start: int,
+    stop: int,
+    poses: Floats,
+    distance: NDArray[np.float32],
+    beyond: float,
+    points: Floats,
+    first: NDArray[np.int64],
+    patches: Floats,
+    to_mm: Floats,
+    found: Floats,
+    side: NDArray[np.int8],
+) -> None:
+    count = len(patches)
+    bound = np.empty(count)
+    for n in range(start, stop):
+        pose = poses[n]
+        likely = 0
+        for p in range(count):
+            bound[p] = _in_pose(pose, patches[p, :3], distance, beyond) + patches[p, 3] + SLACK_MM
+            if bound[p] > bound[likely]:
+                likely = p
+        best, where = -np.inf, 0
+        for m in range(first[likely], first[likely + 1]):
+            here = _in_pose(pose, points[m], distance, beyond)
+            if here > best:
+                best, where = here, m
+        for p in range(count):
+            if bound[p] <= best or bound[p] <= 0 or p == likely:
+                continue
+            for m in range(first[p], first[p + 1]):
+                here = _in_pose(pose, points[m], distance, beyond)
+                if here > best or (here == best and m < where):
+                    best, where = here, m
+        found[n] = best
+        side[n] = _side(pose, points[where], distance, beyond, to_mm)
+
+
+@kernel
+def _lines(
+    start: int,
+    stop: int,
+    row: int,
+    lattice: Floats,
+    step_mm: float,
+    distance: NDArray[np.float32],
+    beyond: float,
+    points: Floats,
+    first: NDArray[np.int64],
+    patches: Floats,
+    to_mm: Floats,
+    found: Floats,
+    side: NDArray[np.int8],
+) -> None:
+    count = len(patches)
+    _, nj, nk = found.shape
+    bound = np.empty(count)
+    floor = -2 * step_mm
+    for line in range(start, stop):
+        i, j = line // nj, line % nj
+        bound[:] = np.inf
+        likely = 0
+        for k in range(nk):
+            x = lattice[0, 0] * (i + row) + lattice[0, 1] * j + lattice[0, 2] * k + lattice[0, 3]
+            y = lattice[1, 0] * (i + row) + lattice[1, 1] * j + lattice[1, 2] * k + lattice[1, 3]
+            z = lattice[2, 0] * (i + row) + lattice[2, 1] * j + lattice[2, 2] * k + lattice[2, 3]
+            best, where, best_patch = floor, -1, likely
+            for turn in range(-1, count):
+                p = likely if turn < 0 else turn
+                if turn == likely:
+                    continue
+                bound[p] += 1.02 * step_mm
+                if bound[p] <= best:
+                    continue
+                centre = _at(distance, x + patches[p, 0], y + patches[p, 1], z + patches[p, 2], beyond)
+                bound[p] = min(bound[p], centre + patches[p, 3] + SLACK_MM)
+                if bound[p] <= best:
+                    continue
+                deep, at = -np.inf, 0
+                for m in range(first[p], first[p + 1]):
+                    here = _at(distance, x + points[m, 0], y + points[m, 1], z + points[m, 2], beyond)
+                    if here > deep:
+                        deep, at = here, m
+                bound[p] = deep
+                if deep > best:
+                    best, where, best_patch = deep, at, p
+            likely = best_patch
+            found[i, j, k] = best
+            side[i, j, k] = -1
+            if where >= 0:
+                side[i, j, k] = _steepest(
+                    distance, x + points[where, 0], y + points[where, 1], z + points[where, 2], beyond, to_mm
+                )
+
+
+@kernel
+def _side(pose: Floats, point: Floats, distance: NDArray[np.float32], beyond: float, to_mm: Floats) -> int:
+    """Direction of the patient in which the distance rises most at a point."""
+    at = np.empty(3)
+    for axis in range(3):
+        at[axis] = pose[axis, 0] * point[0] + pose[axis, 1] * point[1] + pose[axis, 2] * point[2] + pose[axis, 3]
+    return _steepest(distance, at[0], at[1], at[2], beyond, to_mm)
+
+
+@kernel
+def _steepest(distance: NDArray[np.float32], x: float, y: float, z: float, beyond: float, to_mm: Floats) -> int:
+    dx = _at(distance, x + 0.5, y, z, beyond) - _at(distance, x - 0.5, y, z, beyond)
+    dy = _at(distance, x, y + 0.5, z, beyond) - _at(distance, x, y - 0.5, z, beyond)
+    dz = _at(distance, x, y, z + 0.5, beyond) - _at(distance, x, y, z - 0.5, beyond)
+    best, code = -1.0, 0
+    for axis in range(3):
+        along = to_mm[axis, 0] * dx + to_mm[axis, 1] * dy + to_mm[axis, 2] * dz
+        if abs(along) > best + 1e-9:
+            best = abs(along)
+            code = 2 * axis if along > 0 else 2 * axis + 1
+    return code
+
+
+@kernel
+def _share_inside(
+    start: int,
+    stop: int,
+    poses: Floats,
+    distance: NDArray[np.float32],
+    beyond: float,
+    points: Floats,
+    width: Floats,
+    wanted: NDArray[np.bool_],
+    share: Floats,
+) -> None:
+    for n in range(start, stop):
+        if not wanted[n]:
+            continue
+        total = 0.0
+        for m in range(len(points)):
+            total += min(max(0.5 - _in_pose(poses[n], points[m], distance, beyond) / width[m], 0.0), 1.0)
+        share[n] = total / len(points)

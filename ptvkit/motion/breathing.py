@@ -1,0 +1,276 @@
+"""Breathing: a wave, how it varies, and the position that counts as planned."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptvkit.errors import MotionError
+from ptvkit.motion.lujan import Lujan
+from ptvkit.motion.measured import Measured
+from ptvkit.motion.trajectory import Trajectory
+from ptvkit.motion.values import choice, triple
+from ptvkit.motion.variation import COACHED, FREE, STEADY, Variation
+
+Floats = NDArray[np.float64]
+Reference = Literal["time_mean", "exhale", "inhale", "mid_range", "snapshot"]
+REFERENCES: Final = ("time_mean", "exhale", "inhale", "mid_range", "snapshot")
+VARIATIONS: Final = {"none": STEADY, "free": FREE, "coached": COACHED}
+
+
+class BreathingDraw(NamedTuple):
+    """Breathing of some patients, in parts that add up to the displacement, mm.
+
+    Attributes
+    ----------
+    reference_mm : (patients, 1, 3)
+        Time mean of the patient's breathing less the position that was planned on: systematic.
+    baseline_mm : (patients, fractions, 3)
+        Shift of the whole wave on each day.
+    drift_mm : (patients, fractions, 3)
+        What a fraction's end lies further than its begin.
+    wave_mm : (patients, fractions, samples, 3)
+        About the time mean.
+    """
+
+    reference_mm: Floats
+    baseline_mm: Floats
+    drift_mm: Floats
+    wave_mm: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Breathing:
+    """How a target moves with breathing, relative to where it was planned.
+
+    Make one with `Breathing.lujan`, `Breathing.from_trace` or `Breathing.preset`.
+
+    Attributes
+    ----------
+    wave : Lujan or Measured
+    reference : str or (3,) array
+        The position that counts as planned: ``time_mean``, ``exhale``, ``inhale``, ``mid_range``, a vector (from exhale,
+        or in a trace's own coordinates, mm), or ``snapshot``: a random phase, drawn once for each patient's planning CT
+        and kept for the whole course.
+    reference_seen_by : {"nothing", "soft_tissue"}
+        Whether a soft-tissue match sees the planned position's distance from the time mean: only when it matches time
+        mean to plan, which a match of like phases does not.
+    variation : Variation
+        From cycle to cycle, within a fraction, from day to day; none unless asked for.
+    """
+
+    wave: Lujan | Measured
+    reference: Reference | ArrayLike
+    reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing"
+    variation: Variation = STEADY
+
+    def __post_init__(self) -> None:
+        choice("reference_seen_by", self.reference_seen_by, ("nothing", "soft_tissue"))
+        if isinstance(self.reference, str):
+            choice("reference", self.reference, REFERENCES)
+        else:
+            object.__setattr__(self, "reference", triple("reference", self.reference, least=-200.0))
+        self.wave.check(self.variation)
+        if self.reference not in ("snapshot",) and isinstance(self.wave, Measured):
+            self.wave.position(self.reference)
+
+    @classmethod
+    def lujan(
+        cls,
+        *,
+        amplitude_mm: ArrayLike,
+        inhale: ArrayLike,
+        reference: Reference | ArrayLike,
+        period_s: float = 4.0,
+        n: int = 3,
+        phase: float = 0.0,
+        lag: ArrayLike = 0.0,
+        amplitude_sd_mm: ArrayLike = 0.0,
+        amplitude_correlation: float = 1.0,
+        variation: Variation | Literal["none", "free", "coached"] = "none",
+        reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing",
+    ) -> Self:
+        """Breathing after Lujan: ``x(t) = A·cos²ⁿ(πt/τ − φ)`` from exhale towards inhale, on each axis.
+
+        Parameters
+        ----------
+        amplitude_mm : (3,) array
+            A (LR, AP, SI), peak to peak.
+        inhale : (3,) array
+            Direction of inhale on each axis: −1, 0 or 1. A liver moves anteriorly and inferiorly: (0, 1, −1); its LR
+            direction is not known beforehand, and an amplitude whose direction is 0 is left out, with a warning.
+        reference : str or (3,) array
+            See the class.
+        period_s, n, phase
+            τ, n and φ (radians).
+        lag : (3,) array
+            By which share of a cycle each axis follows behind (hysteresis).
+        amplitude_sd_mm : (3,) array
+            SD between patients. Each patient's amplitude is drawn from a gamma distribution of this mean and SD.
+        amplitude_correlation : float
+            Between the axes of one patient, −0.5 to 1.
+        variation : Variation or {"none", "free", "coached"}
+        reference_seen_by : str
+
+        Raises
+        ------
+        MotionError
+            When a number is out of range, or a word unknown.
+
+        References
+        ----------
+        Lujan et al. 1999, Med Phys 26:715.
+
+        Examples
+        --------
+        >>> liver = Breathing.lujan(amplitude_mm=(0, 4, 12), inhale=(0, 1, -1), reference="exhale")
+        >>> liver.displacement([0.0, 2.0]).round(3)
+        array([[  0.,   4., -12.],
+               [  0.,   0.,  -0.]])
+        """
+        wave = Lujan(
+            amplitude_mm=amplitude_mm,
+            inhale=inhale,
+            period_s=period_s,
+            n=n,
+            phase=phase,
+            lag=lag,
+            amplitude_sd_mm=amplitude_sd_mm,
+            amplitude_correlation=amplitude_correlation,
+        )
+        return cls(
+            wave=wave, reference=reference, reference_seen_by=reference_seen_by, variation=as_variation(variation)
+        )
+
+    @classmethod
+    def from_trace(
+        cls,
+        trace: Trajectory | Sequence[Trajectory],
+        *,
+        reference: Reference | ArrayLike,
+        inhale: ArrayLike | None = None,
+        block_s: float = 20.0,
+        variation: Variation | Literal["none"] = "none",
+        reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing",
+    ) -> Self:
+        """Breathing as it was measured; each fraction is put together of blocks of the trace, begun anywhere.
+
+        Parameters
+        ----------
+        trace : Trajectory, or several
+            Of several each patient has one, drawn at random.
+        reference : str or (3,) array
+            See the class. ``exhale`` and ``inhale`` need `inhale`: a trace alone does not tell which end is which.
+        inhale : (3,) array, optional
+            Direction of inhale (LR, AP, SI), such as (0, 0.3, −0.95).
+        block_s : float
+            Length of the blocks, s: longer than a few breaths.
+        variation : Variation
+            Only drift and baseline shifts between days: breaths vary as they were measured.
+        reference_seen_by : str
+
+        Raises
+        ------
+        MotionError
+            When the reference cannot be had from the trace.
+        """
+        traces = (trace,) if isinstance(trace, Trajectory) else tuple(trace)
+        wave = Measured(traces=traces, inhale=inhale, block_s=block_s)
+        return cls(
+            wave=wave, reference=reference, reference_seen_by=reference_seen_by, variation=as_variation(variation)
+        )
+
+    @classmethod
+    def preset(
+        cls,
+        name: str,
+        *,
+        reference: Reference | ArrayLike,
+        inhale: ArrayLike = (0, 1, -1),
+        variation: Variation | Literal["none", "free", "coached"] = "none",
+        reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing",
+    ) -> Self:
+        """Breathing of a published population, by name; `ptvkit.breathing_presets` lists them with their sources."""
+        from ptvkit.motion.presets import preset_named
+
+        known = preset_named(name)
+        made = cls.lujan(
+            amplitude_mm=known.amplitude_mm,
+            amplitude_sd_mm=known.amplitude_sd_mm,
+            inhale=inhale,
+            reference=reference,
+            reference_seen_by=reference_seen_by,
+            variation=variation,
+        )
+        return replace(made, variation=replace(made.variation, **known.variation))
+
+    def displacement(self, time_s: ArrayLike, rng: np.random.Generator | None = None) -> Floats:
+        """Displacement (T, 3) from the planned position at times (T,), mm.
+
+        Without a generator this is the plain wave, or the trace itself. With one, a patient and a fraction are drawn.
+
+        Raises
+        ------
+        MotionError
+            When it varies, or its reference is a snapshot, and no generator is given.
+        """
+        time = np.asarray(time_s, float)
+        if rng is not None:
+            drawn = self._draw(1, 1, time.reshape(1, 1, -1), rng, rng)
+            span = max(float(np.ptp(time)), 1e-9)
+            drift = drawn.drift_mm[0, 0] * ((time.reshape(-1, 1) - time.min()) / span)
+            total: Floats = (drawn.reference_mm[0] + drawn.baseline_mm[0] + drawn.wave_mm[0, 0] + drift).reshape(
+                *time.shape, 3
+            )
+            return total
+        if self.reference == "snapshot" or not self.variation.is_none or self.wave.is_population:
+            raise MotionError("this breathing is random (snapshot, variation or population): give rng=")
+        return self.wave.plain(time) - self.wave.position(self.reference)
+
+    def draw(self, patients: int, fractions: int, samples: int, fraction_s: float, rng: "Streams") -> BreathingDraw:
+        """Breathing of patients over their fractions, at `samples` times spread over each fraction."""
+        start = rng.phase.random((patients, fractions, 1))
+        # one time in each stretch of the fraction, at places that do not beat with the breathing
+        within = (start + np.arange(samples) * GOLDEN) % 1.0
+        time = (np.arange(samples) + within) * (fraction_s / samples)
+        return self._draw(patients, fractions, time, rng.patient, rng.fraction)
+
+    def _draw(
+        self,
+        patients: int,
+        fractions: int,
+        time_s: Floats,
+        of_patient: np.random.Generator,
+        of_fraction: np.random.Generator,
+    ) -> BreathingDraw:
+        vary = self.variation
+        shift = of_fraction.standard_normal((patients, fractions, 2, 3))
+        mean, planned, wave = self.wave.draw(
+            patients, fractions, time_s, self.reference, vary, of_patient, of_fraction
+        )
+        return BreathingDraw(
+            reference_mm=(mean - planned)[:, None, :],
+            baseline_mm=shift[:, :, 0] * vary.baseline_shift_mm,
+            drift_mm=shift[:, :, 1] * vary.drift_mm,
+            wave_mm=wave,
+        )
+
+
+class Streams(NamedTuple):
+    """Generators of a block of patients: for what a patient keeps, for his fractions, for when a fraction begins."""
+
+    patient: np.random.Generator
+    fraction: np.random.Generator
+    phase: np.random.Generator
+
+
+GOLDEN: Final = (5**0.5 - 1) / 2
+
+
+def as_variation(given: Variation | str) -> Variation:
+    """A variation, or one of the known ones by name."""
+    if isinstance(given, Variation):
+        return given
+    return VARIATIONS[choice("variation", given, tuple(VARIATIONS))]

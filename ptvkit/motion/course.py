@@ -1,0 +1,234 @@
+"""A course of treatment: all that displaces the target, as one value that everything shares."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from ptvkit.errors import MotionError
+from ptvkit.motion.breathing import Breathing, Streams
+from ptvkit.motion.guidance import ImageGuidance, Part, guided
+from ptvkit.motion.setup import SetupError, draw
+from ptvkit.motion.values import number, whole
+
+Floats = NDArray[np.float64]
+Seed = int | np.random.Generator
+
+BLOCK: Final = 128
+"""Patients that share random streams. Streams depend on the seed and the block alone, so that any number of workers, and
+any number of patients more, leave the others as they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Course:
+    """What displaces the target in a course of treatment.
+
+    Parameters
+    ----------
+    setup : sequence of SetupError
+        By name; each name once.
+    guidance : ImageGuidance, optional
+        None: nothing is corrected.
+    breathing : Breathing, optional
+        None: the target keeps still within a fraction.
+    fractions : int
+    fraction_s : float
+        How long the beam is on the target in each, s.
+
+    Raises
+    ------
+    MotionError
+        When a value is out of range, or two errors have one name.
+
+    Examples
+    --------
+    >>> course = Course(setup=[SetupError(systematic_mm=2, random_mm=3)], fractions=12)
+    >>> sample_course(course, patients=5, seed=1).shifts_mm.shape
+    (5, 12, 1, 3)
+    """
+
+    setup: Sequence[SetupError] = ()
+    guidance: ImageGuidance | None = None
+    breathing: Breathing | None = None
+    fractions: int = 1
+    fraction_s: float = 90.0
+
+    def __post_init__(self) -> None:
+        setup = (self.setup,) if isinstance(self.setup, SetupError) else tuple(self.setup)
+        names = [error.name for error in setup]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise MotionError(f"setup: two errors are named {twice[0]!r}; give each its own name")
+        object.__setattr__(self, "setup", setup)
+        whole("fractions", self.fractions, least=1, most=1000)
+        number("fraction_s", self.fraction_s, least=0.0, most=1e5, above=True)
+
+    @property
+    def turns(self) -> bool:
+        """Whether some set-up error has a rotation."""
+        return any(error.turns for error in self.setup)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the target moves within a fraction."""
+        drifts = self.guidance is not None and bool(np.any(self.guidance.drift_sd_mm))
+        return drifts or self.breathing is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drawn:
+    """Displacements of a block of patients.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        Add up to the fraction's displacement.
+    wave_mm : (patients, fractions, samples, 3) array or None
+        Breathing about its time mean.
+    rotations_rad : (patients, fractions, 3) array or None
+        Rotation vectors about the target's centroid.
+    samples : int
+    """
+
+    parts: tuple[Part, ...]
+    wave_mm: Floats | None
+    rotations_rad: Floats | None
+    samples: int
+
+    @property
+    def shifts_mm(self) -> Floats:
+        """Displacements (patients, fractions, samples, 3), mm."""
+        still = np.sum([part.shift_mm for part in self.parts if not part.grows], axis=0)[:, :, None, :]
+        grown = [part.shift_mm for part in self.parts if part.grows]
+        share = ((np.arange(self.samples) + 0.5) / self.samples)[:, None]
+        total = still + (np.sum(grown, axis=0)[:, :, None, :] * share if grown else 0.0)
+        moved: Floats = np.broadcast_to(total, (*still.shape[:2], self.samples, 3)) + (
+            0.0 if self.wave_mm is None else self.wave_mm
+        )
+        return moved
+
+    @property
+    def turns(self) -> Floats | None:
+        """Rotation matrices (patients, fractions, 3, 3)."""
+        if self.rotations_rad is None:
+            return None
+        shape = self.rotations_rad.shape
+        return Rotation.from_rotvec(self.rotations_rad.reshape(-1, 3)).as_matrix().reshape(*shape, 3)
+
+
+def sample_course(
+    course: Course,
+    *,
+    patients: int,
+    seed: Seed = 0,
+    samples: int | None = None,
+    centre_mm: Sequence[float] | Floats = (0.0, 0.0, 0.0),
+) -> Drawn:
+    """Displacements of simulated patients: where the target is, relative to where it was planned.
+
+    Parameters
+    ----------
+    course : Course
+    patients : int
+    seed : int or Generator
+        The same seed gives the same patients; more patients leave the first ones as they were.
+    samples : int, optional
+        Times within each fraction; by default 100 when something moves within it, else 1.
+    centre_mm : (3,)
+        The target's centroid, about which it turns.
+
+    Examples
+    --------
+    >>> course = Course(setup=[SetupError(systematic_mm=2)], fractions=3)
+    >>> many, few = (sample_course(course, patients=n, seed=4).shifts_mm for n in (200, 2))
+    >>> bool((many[:2] == few).all())
+    True
+    """
+    count = whole("patients", patients, least=1, most=1_000_000_000)
+    drawn = [
+        draw_block(course, block, n, root(seed), samples_of(course, samples), np.asarray(centre_mm, float))
+        for block, n in blocks(count)
+    ]
+    first = drawn[0]
+    parts = [
+        Part(part.name, part.seen_by, np.concatenate([d.parts[i].shift_mm for d in drawn]), grows=part.grows)
+        for i, part in enumerate(first.parts)
+    ]
+    return Drawn(
+        parts=tuple(parts),
+        wave_mm=_joined([d.wave_mm for d in drawn]),
+        rotations_rad=_joined([d.rotations_rad for d in drawn]),
+        samples=first.samples,
+    )
+
+
+def samples_of(course: Course, samples: int | None) -> int:
+    """Times within a fraction: as asked, or what the course needs."""
+    if samples is not None:
+        return whole("samples", samples, least=1, most=1_000_000)
+    return 100 if course.breathing is not None else 10 if course.grows else 1
+
+
+def root(seed: Seed) -> int:
+    """The number that all streams come from."""
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**62))
+    return whole("seed", seed, least=0, most=2**63)
+
+
+def blocks(patients: int, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Blocks of patients from number `first` on, which begins one: (block, patients in it)."""
+    for start in range(first, patients, BLOCK):
+        yield start // BLOCK, min(BLOCK, patients - start)
+
+
+def draw_block(course: Course, block: int, patients: int, seed: int, samples: int, centre_mm: Floats) -> Drawn:
+    """Displacements of one block of patients, the first `patients` of it."""
+
+    def stream(*key: int) -> np.random.Generator:
+        return np.random.default_rng([seed, block, *key])
+
+    parts, turns = [], np.zeros((BLOCK, course.fractions, 3))
+    for index, error in enumerate(course.setup):
+        shift, turn = draw(error, BLOCK, course.fractions, stream(0, index))
+        parts.append(Part(error.name, error.seen_by, shift))
+        if error.turns:
+            turns += turn
+            if error.pivot_mm is not None:
+                lever = _lever(turn, centre_mm - np.asarray(error.pivot_mm))
+                seen = "nothing" if error.seen_by == "nothing" else "soft_tissue"
+                parts.append(Part(f"{error.name}, lever", seen, lever))
+    wave, drift = None, []
+    if course.breathing is not None:
+        rng = Streams(stream(2, 0), stream(2, 1), stream(2, 2))
+        moved = course.breathing.draw(BLOCK, course.fractions, samples, course.fraction_s, rng)
+        wave = moved.wave_mm[:patients]
+        kept = np.repeat(moved.reference_mm, course.fractions, axis=1)
+        parts.append(Part("breathing reference", course.breathing.reference_seen_by, kept))
+        parts.append(Part("breathing baseline", "soft_tissue", moved.baseline_mm))
+        drift.append(Part("breathing drift", "nothing", moved.drift_mm, grows=True))
+    parts = parts or [Part("nothing", "nothing", np.zeros((BLOCK, course.fractions, 3)))]
+    if course.guidance is not None:
+        parts = guided(parts, course.guidance, [stream(1, 0), stream(1, 1), stream(1, 2)])
+    whole_block = [*parts, *drift]
+    return Drawn(
+        parts=tuple(Part(p.name, p.seen_by, p.shift_mm[:patients], grows=p.grows) for p in whole_block),
+        wave_mm=wave,
+        rotations_rad=turns[:patients] if course.turns else None,
+        samples=samples,
+    )
+
+
+def _lever(rotations_rad: Floats, arm_mm: Floats) -> Floats:
+    """Displacement (..., 3) of a point at `arm_mm` from the pivot: ``(R − 1) arm``."""
+    turned = Rotation.from_rotvec(rotations_rad.reshape(-1, 3)).apply(arm_mm)
+    found: Floats = (turned - arm_mm).reshape(rotations_rad.shape)
+    return found
+
+
+def _joined(arrays: Sequence[Floats | None]) -> Floats | None:
+    there = [array for array in arrays if array is not None]
+    return np.concatenate(there) if there else None

@@ -1,0 +1,286 @@
+"""How a target fits into a PTV once it is displaced: worked out once, then looked up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from ptvkit.geometry.distance import signed_distance
+from ptvkit.geometry.region import Region
+from ptvkit.geometry.resample import coarser, embedded, nodes_with, region_on_box, resampled
+from ptvkit.kernels.jit import thread_count
+from ptvkit.kernels.occupancy import occupancy
+from ptvkit.kernels.pose import deepest, deepest_of_shifts, share_inside
+from ptvkit.kernels.table import look_up, look_up_nearest
+
+Floats = NDArray[np.float64]
+
+PATCH_MM: Final = 5.0
+"""Size of the patches into which a surface is sorted."""
+DEPTH_SPACING_MM: Final = 1.0
+"""Spacing of the table of depths. A depth bends no more than a margin does: 1/80 mm² of a 10 mm margin is lost."""
+MOST_ENTRIES: Final = 400_000
+"""Entries of the table of depths above which it gets a wider spacing."""
+INNER_POINTS: Final = 8_000
+"""Points within the target that stand for its volume where no table can: rotations, and rare far shifts."""
+INSIDE_MM: Final = 8.0
+"""Depth below the PTV's surface to which distances are kept: deeper is safely inside."""
+MOST_NODES: Final = 20_000_000
+SLICE: Final = 20_000
+"""Poses for each call into compiled code, so that Ctrl-C is heard within a second."""
+
+
+class Figures(NamedTuple):
+    """What displacements cost: arrays of one shape.
+
+    Attributes
+    ----------
+    covered : (...,)
+        Share of the target's volume inside the PTV.
+    depth_mm : (...,)
+        Deepest reach of the target outside the PTV; negative when all of it is inside.
+    side : (...,) int8
+        Direction in which the deepest point lies outside, 0 to 5 for R L A P S I.
+    """
+
+    covered: Floats
+    depth_mm: Floats
+    side: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """Values on a lattice of shifts.
+
+    Attributes
+    ----------
+    values : (I, J, K) array
+    to_index : (3, 4) array
+        From a shift in mm (patient frame RAS+) to a fractional index.
+    """
+
+    values: NDArray[np.float32]
+    to_index: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fit:
+    """A target and a PTV, prepared for many displacements. Make one with `fit_of`.
+
+    Attributes
+    ----------
+    ctv, ptv : Region
+        On one lattice.
+    distance : Region
+        The PTV, its level the true signed distance.
+    reach_mm : float
+        Distance beyond its grid.
+    surface : (M, 3) array
+        Points of the target's surface, patch by patch, mm.
+    first, patches : arrays
+        Where each patch begins; its centre and radius, mm.
+    inner, width_mm : arrays
+        Points (P, 3) that stand for the target's volume, and their spacing, mm.
+    covered, depth, side
+        Tables by translation; None when every pose is worked out.
+    """
+
+    ctv: Region
+    ptv: Region
+    distance: Region
+    reach_mm: float
+    surface: Floats
+    first: NDArray[np.int64]
+    patches: Floats
+    inner: Floats
+    width_mm: Floats
+    covered: Table | None = None
+    depth: Table | None = None
+    side: NDArray[np.int8] | None = None
+
+    def translated(self, shifts_mm: Floats) -> Figures:
+        """Figures for translations (..., 3), mm: from the tables, and worked out one by one beyond them."""
+        flat = np.ascontiguousarray(shifts_mm, float).reshape(-1, 3)
+        if self.covered is None or self.depth is None or self.side is None:
+            return self.posed(shifts_mm)
+        covered = look_up(self.covered.values, self.covered.to_index, flat)
+        depth = look_up(self.depth.values, self.depth.to_index, flat)
+        side = look_up_nearest(self.side, self.depth.to_index, flat)
+        far = np.isnan(covered) | np.isnan(depth)
+        if far.any():
+            covered[far], depth[far], side[far] = self.posed(flat[far])
+        covered[depth <= 0] = 1.0
+        shape = shifts_mm.shape[:-1]
+        return Figures(covered.reshape(shape), depth.reshape(shape), side.reshape(shape))
+
+    def posed(
+        self,
+        shifts_mm: Floats,
+        rotations: Floats | None = None,
+        centre_mm: Floats | None = None,
+    ) -> Figures:
+        """Figures for rotations (..., 3, 3) about a centre, then shifts (..., 3), mm; each pose worked out."""
+        shape = shifts_mm.shape[:-1]
+        shifts = np.asarray(shifts_mm, float).reshape(-1, 3)
+        turns = np.broadcast_to(np.eye(3), (len(shifts), 3, 3)) if rotations is None else rotations.reshape(-1, 3, 3)
+        centre = np.zeros(3) if centre_mm is None else centre_mm
+        to_index = np.linalg.inv(self.distance.grid.affine)
+        slope = self.distance.grid.axes / np.asarray(self.distance.grid.spacing_mm)
+        parts = []
+        for start in range(0, max(len(shifts), 1), SLICE):
+            turn, shift = turns[start : start + SLICE], shifts[start : start + SLICE]
+            poses = np.empty((len(turn), 3, 4))
+            poses[..., :3] = to_index[:3, :3] @ turn
+            poses[..., 3] = (centre + shift - turn @ centre) @ to_index[:3, :3].T + to_index[:3, 3]
+            level = self.distance.level
+            depth, side = deepest(poses, level, self.reach_mm, self.surface, self.first, self.patches, slope)
+            covered = share_inside(poses, level, self.reach_mm, self.inner, self.width_mm, depth > 0)
+            parts.append((covered, depth, side))
+        covered, depth, side = (np.concatenate(values).reshape(shape) for values in zip(*parts, strict=True))
+        return Figures(covered, depth, side)
+
+
+def fit_of(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True) -> Fit:
+    """Prepare a target and a PTV for displacements between two corners (3,), mm; beyond them it is only slower."""
+    ctv, ptv = on_one_lattice(ctv, ptv)
+    low, high = np.asarray(low_mm, float), np.asarray(high_mm, float)
+    reach = float(np.linalg.norm(np.maximum(np.abs(low), np.abs(high)))) + 5.0
+    room = [(int(reach / h) + 3,) * 2 for h in ptv.grid.spacing_mm]
+    source = coarser(ptv) if nodes_with(ptv, room) > MOST_NODES else ptv
+    distance = signed_distance(source, outside_mm=reach, inside_mm=INSIDE_MM)
+    surface, first, patches = in_patches(ctv.surface_points())
+    inner, width = inner_points(ctv)
+    fit = Fit(
+        ctv=ctv,
+        ptv=ptv,
+        distance=distance,
+        reach_mm=reach,
+        surface=surface,
+        first=first,
+        patches=patches,
+        inner=inner,
+        width_mm=width,
+    )
+    if not tables:
+        return fit
+    depth, side = depth_table(fit, low, high)
+    return replace(fit, covered=coverage_table(ctv, ptv, low, high), depth=depth, side=side)
+
+
+def on_one_lattice(ctv: Region, ptv: Region) -> tuple[Region, Region]:
+    """Both on the lattice of the target's region, each cut to its own box with two nodes to spare."""
+    if ptv.grid.offset_in(ctv.grid) is None:
+        index = ctv.grid.to_index(ptv.surface_points())
+        low, high = np.floor(index.min(axis=0)).astype(int) - 2, np.ceil(index.max(axis=0)).astype(int) + 2
+        ptv = resampled(ptv, ctv.grid.box(low.tolist(), high.tolist()))
+    return embedded(ctv, [(2, 2)] * 3), embedded(ptv, [(2, 2)] * 3)
+
+
+def in_patches(points: Floats) -> tuple[Floats, NDArray[np.int64], Floats]:
+    """Points ordered by the cubes they lie in, where each cube's begin, and each one's centre and radius (K, 4)."""
+    cell = np.floor((points - points.min(axis=0)) / PATCH_MM).astype(np.int64)
+    size = cell.max(axis=0) + 1
+    key = (cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
+    order = np.argsort(key, kind="stable")
+    points, key = np.ascontiguousarray(points[order]), key[order]
+    first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
+    count = np.diff(np.r_[first, len(points)])
+    centre = np.add.reduceat(points, first) / count[:, None]
+    away = np.linalg.norm(points - np.repeat(centre, count, axis=0), axis=1)
+    patches = np.column_stack([centre, np.maximum.reduceat(away, first)])
+    return points, np.r_[first, len(points)].astype(np.int64), patches
+
+
+def inner_points(ctv: Region) -> tuple[Floats, Floats]:
+    """Points (P, 3) that stand for equal parts of a target's volume, about `INNER_POINTS` of them; their spacing."""
+    spacing = (ctv.volume_cc * 1000 / INNER_POINTS) ** (1 / 3)
+    box = ctv.inside_box
+    assert box is not None, "a target that is prepared is not empty"
+    corners = ctv.grid.to_mm([[box[a][0], box[b][1], box[c][2]] for a, b, c in np.ndindex(2, 2, 2)])
+    low, high = corners.min(axis=0) - spacing, corners.max(axis=0) + spacing
+    steps = [np.arange(a + 0.5 * spacing, b, spacing) for a, b in zip(low, high, strict=True)]
+    points = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = points[ctv.sample(points) < 0]
+    return points, np.full(len(points), spacing)
+
+
+def coverage_table(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats) -> Table:
+    """Share of the target inside the PTV for every shift of whole nodes that a box of shifts needs.
+
+    ``T(d) = Σ C(x) P(x + d) / Σ C(x)`` with the occupancies of target and PTV, one correlation by FFT.
+    """
+    grid = ctv.grid
+    start = ptv.grid.offset_in(grid)
+    assert start is not None, "target and PTV were put on one lattice"
+    corners = [[(low_mm, high_mm)[bit][axis] for axis, bit in enumerate(bits)] for bits in np.ndindex(2, 2, 2)]
+    index = np.asarray(corners) @ np.linalg.inv(grid.affine[:3, :3]).T
+    # no shift beyond these is of use: there the two no longer touch
+    least = [s - n + 1 for s, n in zip(start, ctv.grid.shape, strict=True)]
+    most = [s + n - 1 for s, n in zip(start, ptv.grid.shape, strict=True)]
+    low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, least, most)
+    high = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, low + 1, np.maximum(most, low + 1))
+    target = occupancy(ctv.level)
+    size = [n + int(b - a) for n, a, b in zip(ctv.grid.shape, low, high, strict=True)]
+    window = region_on_box(ptv, *_window(low, high, start, ctv.grid.shape))
+    lengths = [fft.next_fast_len(n, real=True) for n in size]
+    workers = thread_count()
+    spectrum = fft.rfftn(occupancy(window.level), lengths, workers=workers)
+    spectrum *= np.conj(fft.rfftn(target, lengths, workers=workers))
+    found = fft.irfftn(spectrum, lengths, workers=workers)[tuple(slice(0, b - a + 1) for a, b in zip(low, high, strict=True))]
+    values = np.clip(_sharpened(found / target.sum(dtype=float)), 0.0, 1.0).astype(np.float32)
+    to_index = np.zeros((3, 4))
+    to_index[:, :3] = np.linalg.inv(grid.affine[:3, :3])
+    to_index[:, 3] = -low
+    return Table(values=np.ascontiguousarray(values), to_index=to_index)
+
+
+def _sharpened(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Undo to second order what cells and linear interpolation blur: a twelfth of the second difference each."""
+    out = values.copy()
+    for axis in range(3):
+        along, to = np.moveaxis(values, axis, 0), np.moveaxis(out, axis, 0)
+        to[1:-1] -= (along[2:] - 2 * along[1:-1] + along[:-2]) / 6
+    return out
+
+
+def _window(low: NDArray[np.int64], high: NDArray[np.int64], start: Sequence[int], size: Sequence[int]) -> tuple[list[int], list[int]]:
+    """First and last node, in the PTV's own indices, that a target of this size meets over all shifts."""
+    first = [int(a) - s for a, s in zip(low, start, strict=True)]
+    last = [int(b) - s + n - 1 for b, s, n in zip(high, start, size, strict=True)]
+    return first, last
+
+
+def depth_table(fit: Fit, low_mm: Floats, high_mm: Floats) -> tuple[Table, NDArray[np.int8]]:
+    """Deepest reach outside the PTV, and its side, on a lattice of shifts along the patient's axes."""
+    extent = high_mm - low_mm + 2 * DEPTH_SPACING_MM
+    spacing = max(DEPTH_SPACING_MM, float(np.prod(extent) / MOST_ENTRIES) ** (1 / 3))
+    # a node at zero shift, so that an undisturbed course is exact
+    first, last = np.floor(low_mm / spacing), np.ceil(high_mm / spacing)
+    shape = tuple(int(n) for n in np.maximum(last - first, 1) + 1)
+    grid = fit.distance.grid
+    to_nodes = np.linalg.inv(grid.affine[:3, :3])
+    lattice = np.column_stack([to_nodes * spacing, to_nodes @ (first * spacing)])
+    patches = np.column_stack([grid.to_index(fit.patches[:, :3]), fit.patches[:, 3]])
+    points = np.ascontiguousarray(grid.to_index(fit.surface))
+    slope = grid.axes / np.asarray(grid.spacing_mm)
+    rows = max(1, SLICE // (shape[1] * shape[2]))
+    parts = [
+        deepest_of_shifts(
+            (shape[0], shape[1], shape[2]),
+            lattice,
+            spacing,
+            fit.distance.level,
+            fit.reach_mm,
+            points,
+            fit.first,
+            patches,
+            slope,
+            (a, min(a + rows, shape[0])),
+        )
+        for a in range(0, shape[0], rows)
+    ]
+    depth, side = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return Table(values=depth.astype(np.float32), to_index=np.column_stack([np.eye(3) / spacing, -first])), side

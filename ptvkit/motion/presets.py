@@ -1,0 +1,74 @@
+"""Published breathing populations, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ptvkit.errors import MotionError
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A breathing population as it was published.
+
+    Attributes
+    ----------
+    amplitude_mm, amplitude_sd_mm : (3,)
+        (LR, AP, SI), peak to peak; SD between patients, 0 where it was not published.
+    source : str
+    note : str
+        What the figures are, and what they are not.
+    variation : mapping
+        Fields of `Variation` that were published with it.
+    """
+
+    amplitude_mm: Triple
+    amplitude_sd_mm: Triple = (0.0, 0.0, 0.0)
+    source: str
+    note: str
+    variation: Mapping[str, Any] = field(default_factory=dict)
+
+
+_MEDIAN = "a median with its range: one typical patient, not a population; half of all patients move further"
+
+breathing_presets: Final[Mapping[str, Preset]] = {
+    "liver-free-median": Preset(
+        amplitude_mm=(1.3, 3.8, 11.9),
+        source="Liang et al. 2018, J Appl Clin Med Phys 19(3):94; liver tumours, n = 14",
+        note=f"{_MEDIAN} (LR 0.4–4, AP 0.9–7.7, SI 5.1–17.3 mm). Variation within and between fractions as published:"
+        " 4.3 and 1.7 mm on SI",
+        variation={"amplitude_mm": 4.3, "amplitude_between_mm": 1.7},
+    ),
+    "liver-cine-mr-median": Preset(
+        amplitude_mm=(0.0, 0.0, 11.7),
+        source="Eccles et al. 2011, Int J Radiat Oncol Biol Phys 79:602; cine MR without compression",
+        note=f"{_MEDIAN} (SI 4.8–23.3 mm); SI alone was reported",
+    ),
+    "liver-compression": Preset(
+        amplitude_mm=(2.9, 2.3, 5.3),
+        amplitude_sd_mm=(1.2, 1.1, 2.2),
+        source="10.1186/s13014-016-0762-z; abdominal compression, 4DCT, n = 53",
+        note="mean and SD between patients",
+    ),
+    "liver-dynamic-mri": Preset(
+        amplitude_mm=(0.0, 0.0, 24.4),
+        amplitude_sd_mm=(0.0, 0.0, 16.4),
+        source="Radiother Oncol 2003;68:69; dynamic MRI, n = 12",
+        note="mean and SD between patients; SI alone was reported; deep breaths among them",
+    ),
+}
+"""Presets of `Breathing.preset`, each with its source."""
+
+
+def preset_named(name: str) -> Preset:
+    """A preset by its name.
+
+    Raises
+    ------
+    MotionError
+    """
+    if name not in breathing_presets:
+        raise MotionError(f"breathing preset {name!r}: use one of {', '.join(breathing_presets)}")
+    return breathing_presets[name]

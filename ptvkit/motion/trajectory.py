@@ -1,0 +1,122 @@
+"""A trajectory: where a target was, and when."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptvkit.errors import MotionError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trajectory:
+    """Displacements against time.
+
+    Parameters
+    ----------
+    time_s : (T,) array
+        Rising, s.
+    displacement_mm : (T, 3) array
+        (LR, AP, SI), positive towards R, A, S, patient frame RAS+, mm.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    MotionError
+        When the shapes differ, a value is not finite, or time does not rise.
+
+    Examples
+    --------
+    >>> t = np.arange(0, 20, 0.2)
+    >>> trace = Trajectory(time_s=t, displacement_mm=np.outer(np.cos(t), [0, 1, -4]))
+    >>> trace.mean_mm.shape, round(trace.interval_s, 3)
+    ((3,), 0.2)
+    """
+
+    time_s: Floats
+    displacement_mm: Floats
+    name: str = "the trace"
+
+    def __post_init__(self) -> None:
+        time, displacement = _copied(self.time_s), _copied(self.displacement_mm)
+        if time.ndim != 1 or displacement.shape != (len(time), 3) or len(time) < 2:
+            raise MotionError(
+                f"{self.name}: needs times (T,) and displacements (T, 3) of at least 2 samples,"
+                f" found {time.shape} and {displacement.shape}"
+            )
+        for what, values in (("time", time), ("displacement", displacement)):
+            bad = ~np.isfinite(values).reshape(len(time), -1).all(axis=1)
+            if bad.any():
+                raise MotionError(f"{self.name}: sample {int(bad.argmax()) + 1} has a {what} that is not a number")
+        if (np.diff(time) <= 0).any():
+            at = int((np.diff(time) <= 0).argmax()) + 2
+            raise MotionError(f"{self.name}: time does not rise at sample {at} ({time[at - 1]:g} s); sort or split it")
+        object.__setattr__(self, "time_s", time)
+        object.__setattr__(self, "displacement_mm", displacement)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _trajectory, (np.array(self.time_s), np.array(self.displacement_mm), self.name)
+
+    @property
+    def duration_s(self) -> float:
+        """Last time less first, s."""
+        return float(self.time_s[-1] - self.time_s[0])
+
+    @property
+    def interval_s(self) -> float:
+        """Median time between samples, s."""
+        return float(np.median(np.diff(self.time_s)))
+
+    @property
+    def weights(self) -> Floats:
+        """Share of the time for which each sample (T,) stands."""
+        gaps = np.diff(self.time_s)
+        weights = 0.5 * (np.r_[gaps, 0.0] + np.r_[0.0, gaps])
+        found: Floats = weights / weights.sum()
+        return found
+
+    @property
+    def mean_mm(self) -> Floats:
+        """Time mean (3,), mm."""
+        found: Floats = self.weights @ self.displacement_mm
+        return found
+
+    @property
+    def sd_mm(self) -> Floats:
+        """SD over time (3,), mm."""
+        found: Floats = np.sqrt(self.weights @ (self.displacement_mm - self.mean_mm) ** 2)
+        return found
+
+    def at(self, time_s: ArrayLike) -> Floats:
+        """Displacement (..., 3) at times (...), linearly between samples.
+
+        Raises
+        ------
+        MotionError
+            Before the first or after the last sample.
+        """
+        time = np.asarray(time_s, float)
+        if time.size and not (time.min() >= self.time_s[0] - 1e-9 and time.max() <= self.time_s[-1] + 1e-9):
+            raise MotionError(f"{self.name}: covers {self.time_s[0]:g} to {self.time_s[-1]:g} s; asked beyond")
+        return np.stack([np.interp(time, self.time_s, self.displacement_mm[:, axis]) for axis in range(3)], axis=-1)
+
+    def even(self, interval_s: float | None = None) -> Self:
+        """The trajectory at even steps, linearly between samples; by default at its median step."""
+        step = self.interval_s if interval_s is None else interval_s
+        count = max(2, round(self.duration_s / step) + 1)
+        time = np.linspace(self.time_s[0], self.time_s[-1], count)
+        return type(self)(time_s=time, displacement_mm=self.at(time), name=self.name)
+
+
+def _copied(values: ArrayLike) -> Floats:
+    array = np.array(values, dtype=float)
+    array.setflags(write=False)
+    return array
+
+
+def _trajectory(time_s: Floats, displacement_mm: Floats, name: str) -> Trajectory:
+    return Trajectory(time_s=time_s, displacement_mm=displacement_mm, name=name)
