@@ -1,6 +1,6 @@
 """A course of treatment: all that displaces the target, as one value that everything shares."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +11,15 @@ from scipy.spatial.transform import Rotation
 from ptvkit.errors import MotionError
 from ptvkit.motion.breathing import Breathing, Streams
 from ptvkit.motion.guidance import ImageGuidance, Part, guided
-from ptvkit.motion.setup import SetupError, draw
+from ptvkit.motion.setup import SeenBy, SetupError, draw
 from ptvkit.motion.values import number, whole
 
 Floats = NDArray[np.float64]
 Seed = int | np.random.Generator
+
+BREATHING: Final = "breathing"
+REFERENCE: Final = "breathing reference"
+GUIDANCE: Final = "guidance"
 
 BLOCK: Final = 128
 """Patients that share random streams. Streams depend on the seed and the block alone, so that any number of workers, and
@@ -62,6 +66,8 @@ class Course:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MotionError(f"setup: two errors are named {twice[0]!r}; give each its own name")
+        if taken := {BREATHING, REFERENCE, GUIDANCE} & set(names):
+            raise MotionError(f"setup: {min(taken)!r} is the name of what a course adds itself; choose another name")
         object.__setattr__(self, "setup", setup)
         whole("fractions", self.fractions, least=1, most=1000)
         number("fraction_s", self.fraction_s, least=0.0, most=1e5, above=True)
@@ -179,47 +185,90 @@ def root(seed: Seed) -> int:
     return whole("seed", seed, least=0, most=2**63)
 
 
+def components(course: Course) -> tuple[str, ...]:
+    """Names of what displaces the target: each set-up error, what breathing adds, what guidance adds."""
+    found = [error.name for error in course.setup]
+    if course.breathing is not None:
+        found += [BREATHING, REFERENCE]
+    return (*found, GUIDANCE) if course.guidance is not None else tuple(found)
+
+
 def blocks(patients: int, first: int = 0) -> Iterator[tuple[int, int]]:
     """Blocks of patients from number `first` on, which begins one: (block, patients in it)."""
     for start in range(first, patients, BLOCK):
         yield start // BLOCK, min(BLOCK, patients - start)
 
 
-def draw_block(course: Course, block: int, patients: int, seed: int, samples: int, centre_mm: Floats) -> Drawn:
-    """Displacements of one block of patients, the first `patients` of it."""
+def components(course: Course) -> tuple[str, ...]:
+    """Names of what displaces the target: each set-up error, what breathing adds, what guidance adds."""
+    found = [error.name for error in course.setup]
+    if course.breathing is not None:
+        found += [BREATHING, REFERENCE]
+    return (*found, GUIDANCE) if course.guidance is not None else tuple(found)
+
+
+def draw_block(
+    course: Course,
+    block: int,
+    patients: int,
+    seed: int,
+    samples: int,
+    centre_mm: Floats,
+    kept: Container[str] | None = None,
+) -> Drawn:
+    """Displacements of one block of patients, the first `patients` of it.
+
+    With `kept` only these `components` displace; the others are 0, and everybody's luck stays the same.
+    """
 
     def stream(*key: int) -> np.random.Generator:
         return np.random.default_rng([seed, block, *key])
 
-    parts, turns = [], np.zeros((BLOCK, course.fractions, 3))
-    for index, error in enumerate(course.setup):
-        shift, turn = draw(error, BLOCK, course.fractions, stream(0, index))
-        parts.append(Part(error.name, error.seen_by, shift))
-        if error.turns:
-            turns += turn
-            if error.pivot_mm is not None:
-                lever = _lever(turn, centre_mm - np.asarray(error.pivot_mm))
-                seen = "nothing" if error.seen_by == "nothing" else "soft_tissue"
-                parts.append(Part(f"{error.name}, lever", seen, lever))
+    def there(component: str) -> float:
+        return 1.0 if kept is None or component in kept else 0.0
+
+    parts, turns = _set_up(course, stream, centre_mm, there)
     wave, drift = None, []
     if course.breathing is not None:
         rng = Streams(stream(2, 0), stream(2, 1), stream(2, 2))
         moved = course.breathing.draw(BLOCK, course.fractions, samples, course.fraction_s, rng)
-        wave = moved.wave_mm[:patients]
-        kept = np.repeat(moved.reference_mm, course.fractions, axis=1)
-        parts.append(Part("breathing reference", course.breathing.reference_seen_by, kept))
-        parts.append(Part("breathing baseline", "soft_tissue", moved.baseline_mm))
-        drift.append(Part("breathing drift", "nothing", moved.drift_mm, grows=True))
-    parts = parts or [Part("nothing", "nothing", np.zeros((BLOCK, course.fractions, 3)))]
+        wave = moved.wave_mm[:patients] * there(BREATHING)
+        kept_mm = np.repeat(moved.reference_mm, course.fractions, axis=1) * there(REFERENCE)
+        parts.append(Part(REFERENCE, course.breathing.reference_seen_by, kept_mm))
+        parts.append(Part("breathing baseline", "soft_tissue", moved.baseline_mm * there(BREATHING)))
+        drift.append(Part("breathing drift", "nothing", moved.drift_mm * there(BREATHING), grows=True))
+    parts = parts or [Part("no error", "nothing", np.zeros((BLOCK, course.fractions, 3)))]
     if course.guidance is not None:
-        parts = guided(parts, course.guidance, [stream(1, 0), stream(1, 1), stream(1, 2)])
-    whole_block = [*parts, *drift]
+        protocol = course.guidance if there(GUIDANCE) else course.guidance.without_errors()
+        parts = guided(parts, protocol, [stream(1, 0), stream(1, 1), stream(1, 2)])
     return Drawn(
-        parts=tuple(Part(p.name, p.seen_by, p.shift_mm[:patients], grows=p.grows) for p in whole_block),
+        parts=tuple(Part(p.name, p.seen_by, p.shift_mm[:patients], grows=p.grows) for p in [*parts, *drift]),
         wave_mm=wave,
         rotations_rad=turns[:patients] if course.turns else None,
         samples=samples,
     )
+
+
+def _set_up(
+    course: Course,
+    stream: Callable[..., np.random.Generator],
+    centre_mm: Floats,
+    there: Callable[[str], float],
+) -> tuple[list[Part], Floats]:
+    """The set-up errors' parts and their rotations; a pivot away from the target displaces it too."""
+    parts, turns = [], np.zeros((BLOCK, course.fractions, 3))
+    for index, error in enumerate(course.setup):
+        shift, turn = draw(error, BLOCK, course.fractions, stream(0, index))
+        parts.append(Part(error.name, error.seen_by, shift * there(error.name)))
+        if not error.turns:
+            continue
+        turn *= there(error.name)
+        turns += turn
+        if error.pivot_mm is not None:
+            seen: SeenBy = "nothing" if error.seen_by == "nothing" else "soft_tissue"
+            lever = _lever(turn, centre_mm - np.asarray(error.pivot_mm))
+            parts.append(Part(f"{error.name}, lever", seen, lever))
+    return parts, turns
 
 
 def _lever(rotations_rad: Floats, arm_mm: Floats) -> Floats:

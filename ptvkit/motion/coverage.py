@@ -1,0 +1,166 @@
+"""Coverage: how much of a displaced target lies inside the PTV."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptvkit.errors import MaskError, MotionError, PtvkitWarning
+from ptvkit.geometry.components import parts
+from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.reconstruct import as_region
+from ptvkit.geometry.region import Region
+from ptvkit.kernels.occupancy import occupancy
+from ptvkit.kernels.table import look_up
+from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root, samples_of
+from ptvkit.motion.fit import Figures, Fit, coverage_table, fit_of, on_one_lattice
+from ptvkit.motion.result import LETTERS
+
+Floats = NDArray[np.float64]
+Structure = Mask | Region
+
+OUTSIDE_MM: Final = 1.0
+"""A target that lies further outside its PTV before any displacement is a mistake, not a margin."""
+NOTED_MM: Final = 0.3
+"""Up to this, the surfaces of two masks that touch may cross each other."""
+ROOM: Final = 0.15
+"""What the tables reach beyond the displacements of the first block, on each side."""
+
+
+def coverage(ctv: Structure, ptv: Structure, shifts_mm: ArrayLike) -> Floats:
+    """Share of a target's volume inside the PTV for each displacement.
+
+    One correlation of the occupancies of target and PTV, ``T(d) = Σ C(x) P(x + d) / Σ C(x)``, by FFT; each shift is then
+    a look-up, linear between nodes.
+
+    Parameters
+    ----------
+    ctv, ptv : Mask or Region
+    shifts_mm : (..., 3) array
+        Displacements of the target (LR, AP, SI), mm.
+
+    Returns
+    -------
+    (...) array
+        0 to 1.
+
+    Raises
+    ------
+    MaskError
+        When target or PTV is empty.
+    MotionError
+        When the shifts are not (..., 3) finite numbers.
+
+    Examples
+    --------
+    >>> from ptvkit import Margin, expand, phantom
+    >>> ctv = phantom.region("lesion 3")
+    >>> ptv = expand(ctv, Margin.uniform(5))
+    >>> coverage(ctv, ptv, [[0, 0, 0], [0, 0, -5], [0, 0, 300]]).round(2)
+    array([1., 1., 0.])
+    """
+    shifts = np.ascontiguousarray(shifts_mm, float)
+    if shifts.ndim < 1 or shifts.shape[-1] != 3 or not np.isfinite(shifts).all():
+        raise MotionError(f"shifts_mm: needs finite numbers (..., 3), found {shifts.shape}")
+    target, planned = on_one_lattice(_filled(ctv), _filled(ptv))
+    flat = shifts.reshape(-1, 3)
+    if not len(flat):
+        return np.zeros(shifts.shape[:-1])
+    table = coverage_table(target, planned, flat.min(axis=0), flat.max(axis=0))
+    found = look_up(table.values, table.to_index, flat)
+    found[np.isnan(found)] = 0.0  # so far that the two no longer touch
+    return found.reshape(shifts.shape[:-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """A target and a PTV, prepared for courses: reuse it for many. Make one with `prepare`.
+
+    Attributes
+    ----------
+    lesions : tuple of Fit
+        The target's connected parts, the largest first.
+    names : tuple of str
+    volumes_cc : (L,) array
+    centre_mm : (3,) array
+        Centroid of the target.
+    """
+
+    lesions: tuple[Fit, ...]
+    names: tuple[str, ...]
+    volumes_cc: Floats
+    centre_mm: Floats
+
+    def figures(self, drawn: Drawn) -> list[Figures]:
+        """Each lesion's figures (patients, fractions, samples) for drawn displacements."""
+        shifts, turns = drawn.shifts_mm, drawn.turns
+        if turns is None:
+            return [lesion.translated(shifts) for lesion in self.lesions]
+        turned = np.broadcast_to(turns[:, :, None], (*shifts.shape, 3))
+        return [lesion.posed(shifts, turned, self.centre_mm) for lesion in self.lesions]
+
+
+def prepare(ctv: Structure, ptv: Structure, courses: Course | Sequence[Course], *, seed: Seed = 0) -> Prepared:
+    """Prepare a target and a PTV for one or more courses.
+
+    Raises
+    ------
+    MaskError
+        When target or PTV is empty.
+    MotionError
+        When the target lies outside the PTV before any displacement.
+    """
+    target, planned = _filled(ctv), _filled(ptv)
+    lesions = parts(target)
+    given = [courses] if isinstance(courses, Course) else list(courses)
+    centre = _centroid(target)
+    low, high = _range(given, root(seed), centre)
+    tables = not all(course.turns for course in given)
+    fits = tuple(fit_of(lesion, planned, low, high, tables=tables) for lesion in lesions)
+    names = tuple("CTV" if len(fits) == 1 else f"lesion {number_}" for number_ in range(1, len(fits) + 1))
+    _check_inside(fits, names, _named(ctv, "the CTV"), _named(ptv, "the PTV"))
+    volumes = np.array([lesion.volume_cc for lesion in lesions])
+    return Prepared(lesions=fits, names=names, volumes_cc=volumes, centre_mm=centre)
+
+
+def _range(courses: Sequence[Course], seed: int, centre_mm: Floats) -> tuple[Floats, Floats]:
+    """Box of shifts that tables should hold: those of each course's first block, and some room."""
+    low, high = np.zeros(3), np.zeros(3)
+    for course in courses:
+        shifts = draw_block(course, 0, BLOCK, seed, min(samples_of(course, None), 50), centre_mm).shifts_mm
+        low, high = np.minimum(low, shifts.min(axis=(0, 1, 2))), np.maximum(high, shifts.max(axis=(0, 1, 2)))
+    room = ROOM * (high - low)
+    return low - room, high + room
+
+
+def _check_inside(fits: Sequence[Fit], names: Sequence[str], ctv: str, ptv: str) -> None:
+    for fit, name in zip(fits, names, strict=True):
+        still = fit.posed(np.zeros((1, 3)))
+        depth, letter = float(still.depth_mm[0]), LETTERS[int(still.side[0])]
+        what = ctv if name == "CTV" else f"{ctv}, {name},"
+        where = f"{what} lies outside {ptv} by {depth:.1f} mm ({letter}) before any displacement"
+        if depth > OUTSIDE_MM:
+            raise MotionError(f"{where}; check that the two belong together and are not exchanged")
+        if depth > NOTED_MM:
+            warnings.warn(f"{where}: misses up to that depth are there in every fraction", PtvkitWarning, stacklevel=4)
+
+
+def _filled(structure: Structure) -> Region:
+    region = as_region(structure)
+    if region.is_empty:
+        raise MaskError(f"{structure.name}: is empty; there is nothing to cover")
+    return region
+
+
+def _named(structure: Structure, otherwise: str) -> str:
+    return structure.name if structure.name not in ("the mask", "the region") else otherwise
+
+
+def _centroid(region: Region) -> Floats:
+    share = occupancy(region.level)
+    weight = float(share.sum(dtype=float))
+    index = [float(share.sum(axis=tuple({0, 1, 2} - {a}), dtype=float) @ np.arange(n)) for a, n in enumerate(share.shape)]
+    return region.grid.to_mm(np.array(index) / weight)

@@ -1,0 +1,228 @@
+"""Simulated courses of treatment, and what of the target leaves the PTV in them."""
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from ptvkit.errors import MotionError
+from ptvkit.kernels.jit import thread_count
+from ptvkit.motion.course import BLOCK, Course, Seed, blocks, draw_block, root, samples_of
+from ptvkit.motion.coverage import Prepared, Structure, prepare
+from ptvkit.motion.estimate import Estimate
+from ptvkit.motion.fit import Figures
+from ptvkit.motion.result import CoverageResult
+from ptvkit.motion.setup import SetupError
+from ptvkit.motion.values import number, whole
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+MOST_SAMPLES: Final = 1_000_000_000
+SAMPLES_PER_S: Final = 4e6
+"""A first guess of speed, for what is refused as too long."""
+PARAMETER_DRAWS: Final = 40
+PARAMETER_PATIENTS: Final = 2 * BLOCK
+
+
+def simulate_coverage(
+    ctv: Structure,
+    ptv: Structure,
+    course: Course,
+    *,
+    patients: int = 1000,
+    seed: Seed = 0,
+    samples: int | None = None,
+    precision: float | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    prepared: Prepared | None = None,
+) -> CoverageResult:
+    """Simulate courses of treatment and tell what of the target leaves the PTV, how far, how often, and on which side.
+
+    Parameters
+    ----------
+    ctv, ptv : Mask or Region
+        On any grids.
+    course : Course
+    patients : int
+        How many; with `precision` at least how many.
+    seed : int or Generator
+        The same seed gives the same bytes, whatever the number of workers.
+    samples : int, optional
+        Times within each fraction; by default 100 with breathing.
+    precision : float, optional
+        Go on until the 95 % interval of ``contained()`` is no wider than this.
+    workers : int, optional
+        Threads; by default all cores.
+    progress : callable, optional
+        Called with (patients done, patients in all).
+    prepared : Prepared, optional
+        Of this target and PTV, when many courses share them.
+
+    Returns
+    -------
+    CoverageResult
+
+    Raises
+    ------
+    MaskError
+        When target or PTV is empty.
+    MotionError
+        When the target lies outside the PTV before any displacement, or more than 1e9 samples are asked for.
+
+    Examples
+    --------
+    >>> from ptvkit import Margin, expand, phantom
+    >>> ctv = phantom.region("lesion 3")
+    >>> course = Course(setup=[SetupError(systematic_mm=2)], fractions=3)
+    >>> result = simulate_coverage(ctv, expand(ctv, Margin.uniform(5)), course, patients=200, seed=1)
+    >>> result.coverage.shape, 0.8 < result.contained() < 0.97
+    ((200, 3), True)
+    """
+    count = whole("patients", patients, least=1, most=MOST_SAMPLES)
+    times = samples_of(course, samples)
+    width = None if precision is None else number("precision", precision, least=0.001, most=1.0)
+    start = root(seed)
+    check_size(count, course.fractions, times, len(prepared.lesions) if prepared else 1)
+    ready = prepare(ctv, ptv, course, seed=start) if prepared is None else prepared
+    threads = thread_count() if workers is None else whole("workers", workers, least=1, most=1024)
+    done, found = 0, []
+    while True:
+        tasks = list(blocks(count, done))
+        for block in run_blocks(ready, course, tasks, start, times, threads):
+            found.append(block)
+            if progress is not None:
+                progress(min(len(found) * BLOCK, count), count)
+        result = result_of(ready, found, times, start)
+        if width is None or result.contained().width <= width:
+            break
+        # only whole blocks can be gone on from
+        found = found[: count // BLOCK]
+        done, count = len(found) * BLOCK, 2 * count
+        check_size(count, course.fractions, times, len(ready.lesions), f"precision {width:g}")
+    if not any(error.patients and np.any(error.systematic_mm) for error in course.setup):
+        return result
+    return replace(result, parameter_intervals=_parameter_intervals(ready, course, result, threads))
+
+
+class FractionFigures(NamedTuple):
+    """What a fraction cost: arrays (patients, fractions), as in `CoverageResult`."""
+
+    coverage: Floats
+    miss_mm: Floats
+    side: NDArray[np.int8]
+    time_out: Floats
+
+
+def run_blocks(
+    ready: Prepared,
+    course: Course,
+    tasks: Sequence[tuple[int, int]],
+    seed: int,
+    samples: int,
+    threads: int,
+    kept: Container[str] | None = None,
+) -> Iterator[list[FractionFigures]]:
+    """Figures (patients, fractions) of each block, in order: target first, then each lesion."""
+
+    def one(task: tuple[int, int]) -> list[FractionFigures]:
+        drawn = draw_block(course, *task, seed, samples, ready.centre_mm, kept)
+        return by_fraction(ready, ready.figures(drawn))
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="ptvkit-course")
+    try:
+        yield from pool.map(one, tasks)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def by_fraction(ready: Prepared, lesions: Sequence[Figures]) -> list[FractionFigures]:
+    """Figures of fractions from those of their samples (patients, fractions, samples): all lesions together, then each."""
+    share = ready.volumes_cc / ready.volumes_cc.sum()
+    if len(lesions) == 1:
+        return [_reduced(lesions[0])]
+    depth = np.stack([figures.depth_mm for figures in lesions])
+    deepest = depth.argmax(axis=0)[None]
+    together = Figures(
+        np.tensordot(share, np.stack([figures.covered for figures in lesions]), axes=1),
+        np.take_along_axis(depth, deepest, axis=0)[0],
+        np.take_along_axis(np.stack([figures.side for figures in lesions]), deepest, axis=0)[0],
+    )
+    return [_reduced(figures) for figures in (together, *lesions)]
+
+
+def _reduced(figures: Figures) -> FractionFigures:
+    worst = figures.depth_mm.argmax(axis=2)[..., None]
+    miss = np.maximum(np.take_along_axis(figures.depth_mm, worst, axis=2)[..., 0], 0.0)
+    side = np.take_along_axis(figures.side, worst, axis=2)[..., 0]
+    return FractionFigures(
+        coverage=figures.covered.mean(axis=2),
+        miss_mm=miss,
+        side=np.where(miss > 0, side, -1).astype(np.int8),
+        time_out=(figures.depth_mm > 0).mean(axis=2),
+    )
+
+
+def result_of(ready: Prepared, found: Sequence[Sequence[FractionFigures]], samples: int, seed: int) -> CoverageResult:
+    """One result of all blocks."""
+    joined = [FractionFigures(*(np.concatenate(field) for field in zip(*each, strict=True))) for each in zip(*found, strict=True)]
+    names, volumes = ["CTV", *ready.names], [float(ready.volumes_cc.sum()), *ready.volumes_cc.tolist()]
+    each = [
+        CoverageResult(name=name, volume_cc=volume, samples=samples, seed=seed, **figures._asdict())
+        for name, volume, figures in zip(names, volumes, joined, strict=False)
+    ]
+    return replace(each[0], lesions=tuple(each[1:]) or (each[0],))
+
+
+def check_size(patients: int, fractions: int, samples: int, lesions: int, option: str = "") -> None:
+    """Refuse what would take hours.
+
+    Raises
+    ------
+    MotionError
+        With the memory and the time that it would need.
+    """
+    wanted = patients * fractions * samples
+    if wanted <= MOST_SAMPLES:
+        return
+    kept = patients * fractions * 25 * (lesions + 1) / 1e9
+    hours = wanted * lesions / SAMPLES_PER_S / 3600
+    raise MotionError(
+        f"{option + ': needs ' if option else ''}{patients:,} patients × {fractions} fractions × {samples} samples ="
+        f" {wanted:.3g} displacements, about {hours:.1f} h and {kept:.1f} GB; ask for at most {MOST_SAMPLES:.0e}"
+        f" (fewer patients, fewer samples{', or less precision' if option else ''})"
+    )
+
+
+def _parameter_intervals(
+    ready: Prepared, course: Course, result: CoverageResult, threads: int
+) -> dict[str, Estimate]:
+    """What samples of finite size leave open: Σ² of n patients is χ² with n − 1 degrees of freedom about the truth."""
+    rng = np.random.default_rng([result.seed, 2])
+    tasks = list(blocks(min(PARAMETER_PATIENTS, result.patients)))
+    contained, loss = [], []
+    for _ in range(PARAMETER_DRAWS):
+        other = replace(course, setup=[_redrawn(error, rng) for error in course.setup])
+        found = list(run_blocks(ready, other, tasks, result.seed, result.samples, threads))
+        drawn = result_of(ready, found, result.samples, result.seed)
+        contained.append(drawn.contained().value)
+        loss.append(float(1 - drawn.coverage.mean()))
+    return {"contained": _spread(result.contained(), contained), "coverage_loss": _spread(result.coverage_loss, loss)}
+
+
+def _redrawn(error: SetupError, rng: np.random.Generator) -> SetupError:
+    if error.patients is None:
+        return error
+    freedom = error.patients - 1
+    factor = np.sqrt(freedom / stats.chi2.ppf(rng.random(), freedom))
+    return replace(error, systematic_mm=np.minimum(np.asarray(error.systematic_mm) * factor, 200.0))
+
+
+def _spread(estimate: Estimate, drawn: Sequence[float]) -> Estimate:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Estimate(estimate.value, min(float(low), estimate.value), max(float(high), estimate.value))
