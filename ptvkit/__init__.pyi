@@ -1,5 +1,5 @@
 from . import phantom as phantom
-from .errors import FileError, GridError, MarginError, MaskError, PtvkitError, PtvkitWarning
+from .errors import FileError, GridError, MarginError, MaskError, MotionError, PtvkitError, PtvkitWarning
 from .geometry.boolean import difference, intersection, union
 from .geometry.components import largest, lesions
 from .geometry.extent import extent
@@ -12,20 +12,46 @@ from .margins.expand import contract, expand, expand_along
 from .margins.margin import Margin
 from .margins.structures import prv, ring, wall
 from .margins.targets import Targets, make_targets
+from .motion.breathing import Breathing
+from .motion.course import Course, sample_course
+from .motion.coverage import coverage, prepare
+from .motion.cycles import TraceStatistics, trace_statistics
+from .motion.estimate import Estimate
+from .motion.guidance import ImageGuidance
+from .motion.presets import breathing_presets
+from .motion.residuals import Residual, residual_errors
+from .motion.result import CoverageResult
+from .motion.setup import SetupError
+from .motion.simulate import simulate_coverage
+from .motion.trajectory import Trajectory
+from .motion.variation import Variation
 
 __all__ = [
+    "Breathing",
+    "Course",
+    "CoverageResult",
+    "Estimate",
     "FileError",
     "Grid",
     "GridError",
+    "ImageGuidance",
     "Margin",
     "MarginError",
     "Mask",
     "MaskError",
+    "MotionError",
     "PtvkitError",
     "PtvkitWarning",
     "Region",
+    "Residual",
+    "SetupError",
     "Targets",
+    "TraceStatistics",
+    "Trajectory",
+    "Variation",
+    "breathing_presets",
     "contract",
+    "coverage",
     "difference",
     "expand",
     "expand_along",
@@ -35,13 +61,18 @@ __all__ = [
     "lesions",
     "make_targets",
     "phantom",
+    "prepare",
     "prv",
     "read_grid",
     "read_image",
     "read_labels",
     "read_mask",
     "region_from_mask",
+    "residual_errors",
     "ring",
+    "sample_course",
+    "simulate_coverage",
+    "trace_statistics",
     "union",
     "wall",
     "write_image",

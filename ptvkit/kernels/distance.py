@@ -48,8 +48,6 @@ def _plane(start: int, stop: int, x: Level, y: Level, z: Level, out: Level) -> N
 def _distance(start: int, stop: int, cost: Level, plane: Level, near: float, bias: float, reach_mm: float) -> None:
     for n in range(start, stop):
         c = cost[n]
-        if plane[n] < near:
-            c = plane[n]
-        else:
-            c = 1.0 if c > 1 else np.sqrt(max(c - bias, 0.0))
+        far = 1.0 if c > 1 else np.sqrt(max(c - bias, 0.0))
+        c = plane[n] if plane[n] < near else far
         cost[n] = c * reach_mm

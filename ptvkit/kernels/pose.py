@@ -1,7 +1,7 @@
 """Points carried by rigid poses through a distance: how deep they end, on which side, and how many stay inside.
 
-Points come in patches, each with a centre and a radius. A distance changes by at most 1 mm for each mm, so a patch whose
-centre lies deeper than its radius below the best point cannot hold the answer.
+Points come in patches, each with a centre and a radius. A distance changes by at most 1 mm for each mm, so a patch
+whose centre lies deeper than its radius below the best point cannot hold the answer.
 """
 
 import numpy as np
@@ -94,7 +94,12 @@ def deepest_of_shifts(
 
 
 def share_inside(
-    poses: Floats, distance: NDArray[np.float32], beyond: float, points: Floats, width: Floats, wanted: NDArray[np.bool_]
+    poses: Floats,
+    distance: NDArray[np.float32],
+    beyond: float,
+    points: Floats,
+    width: Floats,
+    wanted: NDArray[np.bool_],
 ) -> Floats:
     """Share of the points inside {distance < 0} in each wanted pose, 1 in the others.
 

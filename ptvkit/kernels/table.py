@@ -38,13 +38,13 @@ def spread_counts(counts: Floats, to_index: Floats, shifts: Floats) -> int:
 
 @kernel
 def _index(to_index: Floats, shift: Floats, axis: int) -> float:
-    return to_index[axis, 0] * shift[0] + to_index[axis, 1] * shift[1] + to_index[axis, 2] * shift[2] + to_index[axis, 3]
+    return (
+        to_index[axis, 0] * shift[0] + to_index[axis, 1] * shift[1] + to_index[axis, 2] * shift[2] + to_index[axis, 3]
+    )
 
 
 @kernel
-def _look_up(
-    start: int, stop: int, table: NDArray[np.float32], to_index: Floats, shifts: Floats, out: Floats
-) -> None:
+def _look_up(start: int, stop: int, table: NDArray[np.float32], to_index: Floats, shifts: Floats, out: Floats) -> None:
     ni, nj, nk = table.shape
     for n in range(start, stop):
         x, y, z = _index(to_index, shifts[n], 0), _index(to_index, shifts[n], 1), _index(to_index, shifts[n], 2)

@@ -8,11 +8,13 @@ from ptvkit.kernels.jit import kernel, run_in_slices
 Floats = NDArray[np.float64]
 
 
-def cycle_wave(times: Floats, end: Floats, scale: Floats, base: Floats, amplitude: Floats, n: int, lag: Floats) -> Floats:
+def cycle_wave(
+    times: Floats, end: Floats, scale: Floats, base: Floats, amplitude: Floats, n: int, lag: Floats
+) -> Floats:
     """Displacement from exhale, (N, S, 3), of cycles that begin and end at exhale.
 
-    ``x_axis(t) = A_axis · scale_k · sin²ⁿ(π(f − lag_axis)) + base_k,axis`` with f the share of cycle k that has passed. A
-    lagging axis still follows the cycle before until its own begins.
+    ``x_axis(t) = A_axis · scale_k · sin²ⁿ(π(f − lag_axis)) + base_k,axis`` with f the share of cycle k that has passed.
+    A lagging axis still follows the cycle before until its own begins.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from ptvkit.errors import MotionError
 from ptvkit.motion.lujan import Lujan
 from ptvkit.motion.measured import Measured
 from ptvkit.motion.trajectory import Trajectory
-from ptvkit.motion.values import choice, triple
+from ptvkit.motion.values import choice, triple, vector
 from ptvkit.motion.variation import COACHED, FREE, STEADY, Variation
 
 Floats = NDArray[np.float64]
@@ -51,9 +51,9 @@ class Breathing:
     ----------
     wave : Lujan or Measured
     reference : str or (3,) array
-        The position that counts as planned: ``time_mean``, ``exhale``, ``inhale``, ``mid_range``, a vector (from exhale,
-        or in a trace's own coordinates, mm), or ``snapshot``: a random phase, drawn once for each patient's planning CT
-        and kept for the whole course.
+        The position that counts as planned: ``time_mean``, ``exhale``, ``inhale``, ``mid_range``, a vector (from
+        exhale, or in a trace's own coordinates, mm), or ``snapshot``: a random phase, drawn once for each patient's
+        planning CT and kept for the whole course.
     reference_seen_by : {"nothing", "soft_tissue"}
         Whether a soft-tissue match sees the planned position's distance from the time mean: only when it matches time
         mean to plan, which a match of like phases does not.
@@ -247,13 +247,11 @@ class Breathing:
     ) -> BreathingDraw:
         vary = self.variation
         shift = of_fraction.standard_normal((patients, fractions, 2, 3))
-        mean, planned, wave = self.wave.draw(
-            patients, fractions, time_s, self.reference, vary, of_patient, of_fraction
-        )
+        mean, planned, wave = self.wave.draw(patients, fractions, time_s, self.reference, vary, of_patient, of_fraction)
         return BreathingDraw(
             reference_mm=(mean - planned)[:, None, :],
-            baseline_mm=shift[:, :, 0] * vary.baseline_shift_mm,
-            drift_mm=shift[:, :, 1] * vary.drift_mm,
+            baseline_mm=shift[:, :, 0] * vector(vary.baseline_shift_mm),
+            drift_mm=shift[:, :, 1] * vector(vary.drift_mm),
             wave_mm=wave,
         )
 

@@ -22,8 +22,8 @@ REFERENCE: Final = "breathing reference"
 GUIDANCE: Final = "guidance"
 
 BLOCK: Final = 128
-"""Patients that share random streams. Streams depend on the seed and the block alone, so that any number of workers, and
-any number of patients more, leave the others as they were."""
+"""Patients that share random streams. Streams depend on the seed and the block alone, so that any number of workers,
+and any number of patients more, leave the others as they were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,7 +122,8 @@ class Drawn:
         if self.rotations_rad is None:
             return None
         shape = self.rotations_rad.shape
-        return Rotation.from_rotvec(self.rotations_rad.reshape(-1, 3)).as_matrix().reshape(*shape, 3)
+        matrices: Floats = Rotation.from_rotvec(self.rotations_rad.reshape(-1, 3)).as_matrix().reshape(*shape, 3)
+        return matrices
 
 
 def sample_course(
@@ -183,14 +184,6 @@ def root(seed: Seed) -> int:
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(2**62))
     return whole("seed", seed, least=0, most=2**63)
-
-
-def components(course: Course) -> tuple[str, ...]:
-    """Names of what displaces the target: each set-up error, what breathing adds, what guidance adds."""
-    found = [error.name for error in course.setup]
-    if course.breathing is not None:
-        found += [BREATHING, REFERENCE]
-    return (*found, GUIDANCE) if course.guidance is not None else tuple(found)
 
 
 def blocks(patients: int, first: int = 0) -> Iterator[tuple[int, int]]:

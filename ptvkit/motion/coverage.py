@@ -33,8 +33,8 @@ ROOM: Final = 0.15
 def coverage(ctv: Structure, ptv: Structure, shifts_mm: ArrayLike) -> Floats:
     """Share of a target's volume inside the PTV for each displacement.
 
-    One correlation of the occupancies of target and PTV, ``T(d) = Σ C(x) P(x + d) / Σ C(x)``, by FFT; each shift is then
-    a look-up, linear between nodes.
+    One correlation of the occupancies of target and PTV, ``T(d) = Σ C(x) P(x + d) / Σ C(x)``, by FFT; each shift is
+    then a look-up, linear between nodes.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def coverage(ctv: Structure, ptv: Structure, shifts_mm: ArrayLike) -> Floats:
     Examples
     --------
     >>> from ptvkit import Margin, expand, phantom
-    >>> ctv = phantom.region("lesion 3")
+    >>> ctv = phantom.region("lesion_3")
     >>> ptv = expand(ctv, Margin.uniform(5))
     >>> coverage(ctv, ptv, [[0, 0, 0], [0, 0, -5], [0, 0, 300]]).round(2)
     array([1., 1., 0.])
@@ -162,5 +162,7 @@ def _named(structure: Structure, otherwise: str) -> str:
 def _centroid(region: Region) -> Floats:
     share = occupancy(region.level)
     weight = float(share.sum(dtype=float))
-    index = [float(share.sum(axis=tuple({0, 1, 2} - {a}), dtype=float) @ np.arange(n)) for a, n in enumerate(share.shape)]
+    index = [
+        float(share.sum(axis=tuple({0, 1, 2} - {a}), dtype=float) @ np.arange(n)) for a, n in enumerate(share.shape)
+    ]
     return region.grid.to_mm(np.array(index) / weight)

@@ -1,6 +1,7 @@
 """Breathing cycles of a trace: amplitudes, periods, drift, where the time is spent."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -100,7 +101,7 @@ def trace_statistics(trace: Trajectory) -> TraceStatistics:
         range95_mm=high - low,
         drift_mm_per_min=np.polyfit(minutes, moved, 1, w=np.sqrt(trace.weights))[0],
         cycles=find_cycles(trace),
-        duty=np.bincount(where, weights=trace.weights, minlength=10),
+        duty=np.histogram(where, bins=np.arange(11), weights=trace.weights)[0].astype(float),
     )
 
 
@@ -128,7 +129,7 @@ def find_cycles(trace: Trajectory, axis: ArrayLike | None = None) -> Cycles | No
     high, _ = signal.find_peaks(along, prominence=rise, distance=apart)
     if len(high) < 2:
         return None
-    low = np.array([a + int(along[a:b].argmin()) for a, b in zip(high[:-1], high[1:], strict=True)])
+    low = np.array([a + int(along[a:b].argmin()) for a, b in pairwise(high.tolist())])
     first = int(along[: high[0] + 1].argmin())
     last = high[-1] + int(along[high[-1] :].argmin())
     lows = np.r_[first, low, last]

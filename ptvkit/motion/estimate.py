@@ -38,7 +38,7 @@ class Estimate(float):
         self.low, self.high = float(low), float(high)
         return self
 
-    def __getnewargs__(self) -> tuple[float, float, float]:
+    def __getnewargs__(self) -> tuple[float, float, float]:  # type: ignore[override]
         return (self.value, self.low, self.high)
 
     @property

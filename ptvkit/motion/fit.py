@@ -229,7 +229,9 @@ def coverage_table(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats) ->
     workers = thread_count()
     spectrum = fft.rfftn(occupancy(window.level), lengths, workers=workers)
     spectrum *= np.conj(fft.rfftn(target, lengths, workers=workers))
-    found = fft.irfftn(spectrum, lengths, workers=workers)[tuple(slice(0, b - a + 1) for a, b in zip(low, high, strict=True))]
+    found = fft.irfftn(spectrum, lengths, workers=workers)[
+        tuple(slice(0, b - a + 1) for a, b in zip(low, high, strict=True))
+    ]
     values = np.clip(_sharpened(found / target.sum(dtype=float)), 0.0, 1.0).astype(np.float32)
     to_index = np.zeros((3, 4))
     to_index[:, :3] = np.linalg.inv(grid.affine[:3, :3])
@@ -246,7 +248,9 @@ def _sharpened(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-def _window(low: NDArray[np.int64], high: NDArray[np.int64], start: Sequence[int], size: Sequence[int]) -> tuple[list[int], list[int]]:
+def _window(
+    low: NDArray[np.int64], high: NDArray[np.int64], start: Sequence[int], size: Sequence[int]
+) -> tuple[list[int], list[int]]:
     """First and last node, in the PTV's own indices, that a target of this size meets over all shifts."""
     first = [int(a) - s for a, s in zip(low, start, strict=True)]
     last = [int(b) - s + n - 1 for b, s, n in zip(high, start, size, strict=True)]

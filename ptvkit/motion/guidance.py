@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MotionError
 from ptvkit.motion.setup import SeenBy
-from ptvkit.motion.values import choice, number, triple, whole
+from ptvkit.motion.values import choice, number, triple, vector, whole
 
 Floats = NDArray[np.float64]
 Match = Literal["bone", "soft_tissue", "bone_then_soft_tissue"]
@@ -92,14 +92,14 @@ class ImageGuidance:
         """The matches, in their order."""
         bone = Stage(
             "bone",
-            np.asarray(self.matching_sd_mm if self.bone_matching_sd_mm is None else self.bone_matching_sd_mm),
-            np.asarray(
+            vector(self.matching_sd_mm if self.bone_matching_sd_mm is None else self.bone_matching_sd_mm),
+            vector(
                 self.matching_systematic_mm
                 if self.bone_matching_systematic_mm is None
                 else self.bone_matching_systematic_mm
             ),
         )
-        soft = Stage("soft tissue", np.asarray(self.matching_sd_mm), np.asarray(self.matching_systematic_mm))
+        soft = Stage("soft tissue", vector(self.matching_sd_mm), vector(self.matching_systematic_mm))
         return {"bone": (bone,), "soft_tissue": (soft,), "bone_then_soft_tissue": (bone, soft)}[self.match]
 
     def without_errors(self) -> Self:
@@ -191,14 +191,14 @@ def guided(parts: Sequence[Part], guidance: ImageGuidance, rngs: Sequence[np.ran
     shape = found[0].shift_mm.shape
     for stage, rng in zip(guidance.stages, rngs[2 - len(guidance.stages) :], strict=False):
         found = _corrected(found, guidance, stage, _noise(guidance, stage, shape, rng))
-    drift = rngs[2].standard_normal(shape) * guidance.drift_sd_mm
+    drift = rngs[2].standard_normal(shape) * vector(guidance.drift_sd_mm)
     return [*found, Part("drift after the match", "nothing", drift, grows=True)]
 
 
 def _noise(guidance: ImageGuidance, stage: Stage, shape: tuple[int, ...], rng: np.random.Generator) -> Noise:
     constant = rng.standard_normal((*shape[:-2], 1, 3)) * stage.systematic_mm
     normals = rng.standard_normal((*shape[:-1], 2, 3))
-    return Noise(constant + normals[..., 0, :] * stage.random_mm, normals[..., 1, :] * guidance.couch_sd_mm)
+    return Noise(constant + normals[..., 0, :] * stage.random_mm, normals[..., 1, :] * vector(guidance.couch_sd_mm))
 
 
 def _corrected(parts: Sequence[Part], guidance: ImageGuidance, stage: Stage, noise: Noise) -> list[Part]:

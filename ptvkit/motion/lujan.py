@@ -11,7 +11,7 @@ from scipy import special, stats
 
 from ptvkit.errors import MotionError, PtvkitWarning
 from ptvkit.kernels.wave import cycle_wave
-from ptvkit.motion.values import number, triple, whole
+from ptvkit.motion.values import number, triple, vector, whole
 from ptvkit.motion.variation import Variation, autoregressive
 
 Floats = NDArray[np.float64]
@@ -66,12 +66,12 @@ class Lujan:
     @property
     def signed_mm(self) -> Floats:
         """Amplitude times direction (3,), mm."""
-        return np.asarray(self.amplitude_mm) * np.asarray(self.inhale)
+        return vector(self.amplitude_mm) * vector(self.inhale)
 
     @property
     def mean_share(self) -> float:
         """E[u] = C(2n, n)/4ⁿ."""
-        return comb(2 * self.n, self.n) / 4**self.n
+        return comb(2 * self.n, self.n) / float(4**self.n)
 
     @property
     def is_population(self) -> bool:

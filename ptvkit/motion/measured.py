@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptvkit.errors import MotionError
 from ptvkit.motion.cycles import find_cycles
 from ptvkit.motion.trajectory import Trajectory
-from ptvkit.motion.values import number, triple
+from ptvkit.motion.values import number, triple, vector
 from ptvkit.motion.variation import Variation
 
 Floats = NDArray[np.float64]
@@ -63,9 +63,9 @@ class Measured:
         if not isinstance(reference, str):
             return np.asarray(reference, float)
         if reference == "time_mean":
-            return trace.displacement_mm.mean(axis=0)
+            return vector(trace.displacement_mm.mean(axis=0))
         if reference == "mid_range":
-            return 0.5 * (trace.displacement_mm.min(axis=0) + trace.displacement_mm.max(axis=0))
+            return vector(trace.displacement_mm.min(axis=0) + trace.displacement_mm.max(axis=0)) / 2
         if self.inhale is None:
             raise MotionError(
                 f"reference {reference!r}: {trace.name} does not tell which end is inhale; give inhale=, its direction"
@@ -98,9 +98,7 @@ class Measured:
             if not own.any():
                 continue
             mean[own] = trace.displacement_mm.mean(axis=0)
-            planned[own] = (
-                _at_share(trace, at_ct[own]) if reference == "snapshot" else self._position(trace, reference)
-            )
+            planned[own] = _at_share(trace, at_ct[own]) if reference == "snapshot" else self._position(trace, reference)
             wave[own] = self._blocks(trace, time_s[own], begin[own]) - mean[own][:, None, None, :]
         return mean, planned, wave
 

@@ -32,6 +32,11 @@ class Residual:
     systematic_mm: Floats
     random_mm: Floats
 
+    @property
+    def is_some(self) -> bool:
+        """Whether anything is left."""
+        return bool(np.any(self.mean_mm) or np.any(self.systematic_mm) or np.any(self.random_mm))
+
 
 def residual_errors(course: Course, *, patients: int = 2000, seed: Seed = 0) -> tuple[Residual, ...]:
     """Residual Σ' and σ' of each error after guidance, and of all together, by simulation.
@@ -53,8 +58,7 @@ def residual_errors(course: Course, *, patients: int = 2000, seed: Seed = 0) -> 
 
     Examples
     --------
-    >>> from ptvkit.motion.guidance import ImageGuidance
-    >>> from ptvkit.motion.setup import SetupError
+    >>> from ptvkit import ImageGuidance, SetupError
     >>> course = Course(setup=[SetupError(systematic_mm=3)], guidance=ImageGuidance(match="bone"), fractions=5)
     >>> [float(row.systematic_mm.max()) for row in residual_errors(course, patients=200) if row.name == "set-up"]
     [0.0]
@@ -66,13 +70,14 @@ def residual_errors(course: Course, *, patients: int = 2000, seed: Seed = 0) -> 
     found = [_residual(name, parts, None) for name, parts in rows.items()]
     if drawn.wave_mm is not None:
         found.append(_residual(BREATHING, [], drawn.wave_mm))
-    found = [row for row in found if np.any(row.mean_mm) or np.any(row.systematic_mm) or np.any(row.random_mm)]
+    named = {error.name for error in course.setup}
+    found = [row for row in found if row.name in named or row.is_some]
     return (*found, _residual("total", list(drawn.parts), drawn.wave_mm))
 
 
 def _residual(name: str, parts: list[Part], wave: Floats | None) -> Residual:
     """Mean, Σ' and σ' of parts that add up: of fraction means between and within patients, and within fractions."""
-    like = parts[0].shift_mm.shape if parts else np.shape(wave)[:2] + (3,)
+    like = parts[0].shift_mm.shape if wave is None else (*wave.shape[:2], 3)
     mean, within = np.zeros(like), np.zeros(3)
     for part in parts:
         # a straight line from 0 to d has the mean d/2 and the variance d²/12

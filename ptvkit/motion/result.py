@@ -13,6 +13,7 @@ from ptvkit.motion.values import number
 
 LETTERS: Final = tuple(DIRECTIONS)
 NOTE: Final = "simulated, given these inputs; a research tool, not a medical device; a physicist reviews"
+HEADINGS: Final = ("", "cc", "contained", "within 2 mm", "loss", "time out", "90 % miss below", "worst side")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,8 +110,8 @@ class CoverageResult:
 
     def summary(self) -> str:
         """A table as text: a line for the target and one for each lesion."""
-        rows = [("", "cc", "contained", "within 2 mm", "loss", "time out", "90 % miss below", "worst side")]
-        rows += [result._row() for result in ((self, *self.lesions) if len(self.lesions) > 1 else (self,))]
+        shown = (self, *self.lesions) if len(self.lesions) > 1 else (self,)
+        rows: list[tuple[str, ...]] = [HEADINGS, *(result._row() for result in shown)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         count = f"{self.patients} patients × {self.fractions} fractions × {self.samples} times; 95 % intervals; {NOTE}"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MotionError
-from ptvkit.motion.values import choice, triple, whole
+from ptvkit.motion.values import choice, triple, vector, whole
 
 SeenBy = Literal["bone_and_soft_tissue", "soft_tissue", "nothing"]
 SEEN_BY: Final = ("bone_and_soft_tissue", "soft_tissue", "nothing")
@@ -89,6 +89,6 @@ def draw(
     """
     systematic = rng.standard_normal((patients, 1, 6))
     random = rng.standard_normal((patients, fractions, 6))
-    shift = error.mean_mm + systematic[..., :3] * error.systematic_mm + random[..., :3] * error.random_mm
-    turn = systematic[..., 3:] * error.systematic_deg + random[..., 3:] * error.random_deg
-    return shift, np.radians(turn)
+    shift = systematic[..., :3] * vector(error.systematic_mm) + random[..., :3] * vector(error.random_mm)
+    turn = systematic[..., 3:] * vector(error.systematic_deg) + random[..., 3:] * vector(error.random_deg)
+    return vector(error.mean_mm) + shift, np.radians(turn)

@@ -78,7 +78,7 @@ def simulate_coverage(
     Examples
     --------
     >>> from ptvkit import Margin, expand, phantom
-    >>> ctv = phantom.region("lesion 3")
+    >>> ctv = phantom.region("lesion_3")
     >>> course = Course(setup=[SetupError(systematic_mm=2)], fractions=3)
     >>> result = simulate_coverage(ctv, expand(ctv, Margin.uniform(5)), course, patients=200, seed=1)
     >>> result.coverage.shape, 0.8 < result.contained() < 0.97
@@ -142,7 +142,7 @@ def run_blocks(
 
 
 def by_fraction(ready: Prepared, lesions: Sequence[Figures]) -> list[FractionFigures]:
-    """Figures of fractions from those of their samples (patients, fractions, samples): all lesions together, then each."""
+    """Figures of fractions from those of their samples (patients, fractions, samples): all together, then each."""
     share = ready.volumes_cc / ready.volumes_cc.sum()
     if len(lesions) == 1:
         return [_reduced(lesions[0])]
@@ -170,7 +170,10 @@ def _reduced(figures: Figures) -> FractionFigures:
 
 def result_of(ready: Prepared, found: Sequence[Sequence[FractionFigures]], samples: int, seed: int) -> CoverageResult:
     """One result of all blocks."""
-    joined = [FractionFigures(*(np.concatenate(field) for field in zip(*each, strict=True))) for each in zip(*found, strict=True)]
+    joined = [
+        FractionFigures(*(np.concatenate(field) for field in zip(*each, strict=True)))
+        for each in zip(*found, strict=True)
+    ]
     names, volumes = ["CTV", *ready.names], [float(ready.volumes_cc.sum()), *ready.volumes_cc.tolist()]
     each = [
         CoverageResult(name=name, volume_cc=volume, samples=samples, seed=seed, **figures._asdict())
@@ -199,9 +202,7 @@ def check_size(patients: int, fractions: int, samples: int, lesions: int, option
     )
 
 
-def _parameter_intervals(
-    ready: Prepared, course: Course, result: CoverageResult, threads: int
-) -> dict[str, Estimate]:
+def _parameter_intervals(ready: Prepared, course: Course, result: CoverageResult, threads: int) -> dict[str, Estimate]:
     """What samples of finite size leave open: Σ² of n patients is χ² with n − 1 degrees of freedom about the truth."""
     rng = np.random.default_rng([result.seed, 2])
     tasks = list(blocks(min(PARAMETER_PATIENTS, result.patients)))

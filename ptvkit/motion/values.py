@@ -25,11 +25,16 @@ def triple(name: str, given: ArrayLike, *, least: float = 0.0, most: float = LAR
     except (TypeError, ValueError):
         value = np.empty(0)
     if value.shape != (3,):
-        raise MotionError(f"{name}: needs one number or three (LR, AP, SI), found {given}")
+        raise MotionError(f"{name}: needs one number or three (LR, AP, SI), found {given!r}")
     if not np.isfinite(value).all() or (value < least).any() or (value > most).any():
         raise MotionError(f"{name}: needs numbers from {least:g} to {most:g}, found {_told(value)}")
     value.setflags(write=False)
     return value
+
+
+def vector(checked: ArrayLike) -> NDArray[np.float64]:
+    """A field that `triple` has checked, as the array (3,) that it is."""
+    return np.asarray(checked, float)
 
 
 def number(name: str, given: float, *, least: float, most: float, above: bool = False) -> float:
