@@ -65,7 +65,7 @@ def coverage(ctv: Structure, ptv: Structure, shifts_mm: ArrayLike) -> Floats:
     shifts = np.ascontiguousarray(shifts_mm, float)
     if shifts.ndim < 1 or shifts.shape[-1] != 3 or not np.isfinite(shifts).all():
         raise MotionError(f"shifts_mm: needs finite numbers (..., 3), found {shifts.shape}")
-    target, planned = on_one_lattice(_filled(ctv), _filled(ptv))
+    target, planned = on_one_lattice(filled(ctv), filled(ptv))
     flat = shifts.reshape(-1, 3)
     if not len(flat):
         return np.zeros(shifts.shape[:-1])
@@ -113,10 +113,10 @@ def prepare(ctv: Structure, ptv: Structure, courses: Course | Sequence[Course], 
     MotionError
         When the target lies outside the PTV before any displacement.
     """
-    target, planned = _filled(ctv), _filled(ptv)
+    target, planned = filled(ctv), filled(ptv)
     lesions = parts(target)
     given = [courses] if isinstance(courses, Course) else list(courses)
-    centre = _centroid(target)
+    centre = centroid(target)
     low, high = _range(given, root(seed), centre)
     tables = not all(course.turns for course in given)
     fits = tuple(fit_of(lesion, planned, low, high, tables=tables) for lesion in lesions)
@@ -148,7 +148,8 @@ def _check_inside(fits: Sequence[Fit], names: Sequence[str], ctv: str, ptv: str)
             warnings.warn(f"{where}: misses up to that depth are there in every fraction", PtvkitWarning, stacklevel=4)
 
 
-def _filled(structure: Structure) -> Region:
+def filled(structure: Structure) -> Region:
+    """The structure as a region; refused when it is empty."""
     region = as_region(structure)
     if region.is_empty:
         raise MaskError(f"{structure.name}: is empty; there is nothing to cover")
@@ -159,7 +160,8 @@ def _named(structure: Structure, otherwise: str) -> str:
     return structure.name if structure.name not in ("the mask", "the region") else otherwise
 
 
-def _centroid(region: Region) -> Floats:
+def centroid(region: Region) -> Floats:
+    """Centroid (3,) of a region, patient frame RAS+, mm."""
     share = occupancy(region.level)
     weight = float(share.sum(dtype=float))
     index = [
