@@ -33,12 +33,15 @@ class BreathingDraw(NamedTuple):
         What a fraction's end lies further than its begin.
     wave_mm : (patients, fractions, samples, 3)
         About the time mean.
+    time_s : (patients, fractions, samples)
+        Since the begin of each fraction.
     """
 
     reference_mm: Floats
     baseline_mm: Floats
     drift_mm: Floats
     wave_mm: Floats
+    time_s: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -253,6 +256,7 @@ class Breathing:
             baseline_mm=shift[:, :, 0] * vector(vary.baseline_shift_mm),
             drift_mm=shift[:, :, 1] * vector(vary.drift_mm),
             wave_mm=wave,
+            time_s=time_s,
         )
 
 

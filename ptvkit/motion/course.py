@@ -96,12 +96,15 @@ class Drawn:
         Breathing about its time mean.
     rotations_rad : (patients, fractions, 3) array or None
         Rotation vectors about the target's centroid.
+    time_s : (patients, fractions, samples) array or None
+        When the wave was sampled, since the begin of each fraction.
     samples : int
     """
 
     parts: tuple[Part, ...]
     wave_mm: Floats | None
     rotations_rad: Floats | None
+    time_s: Floats | None
     samples: int
 
     @property
@@ -168,6 +171,7 @@ def sample_course(
         parts=tuple(parts),
         wave_mm=_joined([d.wave_mm for d in drawn]),
         rotations_rad=_joined([d.rotations_rad for d in drawn]),
+        time_s=_joined([d.time_s for d in drawn]),
         samples=first.samples,
     )
 
@@ -221,11 +225,11 @@ def draw_block(
         return 1.0 if kept is None or component in kept else 0.0
 
     parts, turns = _set_up(course, stream, centre_mm, there)
-    wave, drift = None, []
+    wave, time, drift = None, None, []
     if course.breathing is not None:
         rng = Streams(stream(2, 0), stream(2, 1), stream(2, 2))
         moved = course.breathing.draw(BLOCK, course.fractions, samples, course.fraction_s, rng)
-        wave = moved.wave_mm[:patients] * there(BREATHING)
+        wave, time = moved.wave_mm[:patients] * there(BREATHING), moved.time_s[:patients]
         kept_mm = np.repeat(moved.reference_mm, course.fractions, axis=1) * there(REFERENCE)
         parts.append(Part(REFERENCE, course.breathing.reference_seen_by, kept_mm))
         parts.append(Part("breathing baseline", "soft_tissue", moved.baseline_mm * there(BREATHING)))
@@ -238,6 +242,7 @@ def draw_block(
         parts=tuple(Part(p.name, p.seen_by, p.shift_mm[:patients], grows=p.grows) for p in [*parts, *drift]),
         wave_mm=wave,
         rotations_rad=turns[:patients] if course.turns else None,
+        time_s=time,
         samples=samples,
     )
 

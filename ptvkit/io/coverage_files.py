@@ -1,0 +1,155 @@
+"""A simulation's result as files: `coverage.json`, `coverage.csv` and two maps of probability."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ptvkit.io.files import write_whole
+from ptvkit.io.nifti import write_image
+from ptvkit.io.provenance import Provenance, source_as_json, source_of, versions, write_json, write_sidecar
+from ptvkit.motion.estimate import Estimate
+from ptvkit.motion.maps import ProbabilityMaps
+from ptvkit.motion.residuals import Residual
+from ptvkit.motion.result import LETTERS, NOTE, CoverageResult
+from ptvkit.motion.split import Cost
+
+SCHEMA: Final = "ptvkit-coverage/1"
+TOLERANCES_MM: Final = (0.0, 1.0, 2.0, 3.0, 5.0)
+LEVELS: Final = (0.5, 0.9, 0.95)
+MAPS: Final = {
+    "occupied": ("occupied_by_ctv", "how often a point of space is occupied by the CTV, 0 to 1"),
+    "inside_ptv": ("ctv_inside_ptv", "how often the point of the CTV planned here lies inside the PTV; NaN elsewhere"),
+}
+COLUMNS: Final = ("patient", "fraction", "target", "coverage", "miss_mm", "side", "time_out")
+
+
+def write_coverage(
+    result: CoverageResult,
+    stage: Path,
+    *,
+    home: Path,
+    provenance: Provenance,
+    asked: Mapping[str, Any],
+    residuals: Sequence[Residual] = (),
+    costs: Sequence[Cost] = (),
+    maps: ProbabilityMaps | None = None,
+    warnings: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Write a result into a folder.
+
+    Parameters
+    ----------
+    result : CoverageResult
+    stage : Path
+        The folder to write to, as from `ptvkit.io.files.write_together`.
+    home : Path
+        The folder in which the files will end: paths in the JSON files are relative to it.
+    provenance : Provenance
+    asked : mapping
+        What was simulated, as the study file has it.
+    residuals, costs, maps
+        As `residual_errors`, `coverage_split` and `probability_maps` give them.
+    warnings : iterable of str
+
+    Returns
+    -------
+    dict
+        The content of `coverage.json`.
+    """
+    files = {}
+    if maps is not None:
+        for field, (name, _) in MAPS.items():
+            path = stage / f"{name}.nii.gz"
+            write_image(getattr(maps, field), maps.grid, path)
+            write_sidecar(path, provenance, home=home)
+            files[name] = {"path": path.name, "sha256": source_of(path).sha256}
+    _write_table(result, stage / "coverage.csv")
+    files["coverage"] = {"path": "coverage.csv", "sha256": source_of(stage / "coverage.csv").sha256}
+    content = {
+        "schema": SCHEMA,
+        "note": NOTE,
+        **summary(result),
+        "residual_errors_mm": [_residual(row) for row in residuals],
+        "costs": [_cost(cost) for cost in costs],
+        "maps": dict(MAPS.values()) if maps is not None else {},
+        "asked": dict(asked),
+        "warnings": list(warnings),
+        "files": files,
+        "inputs": [source_as_json(source, home) for source in provenance.inputs],
+        "command": list(provenance.command),
+        "created": provenance.created.isoformat(timespec="seconds"),
+        "versions": versions(),
+    }
+    write_json(stage / "coverage.json", content)
+    return content
+
+
+def summary(result: CoverageResult) -> dict[str, Any]:
+    """A result's figures as plain values: of the target and of each of its lesions."""
+    return {
+        "patients": result.patients,
+        "fractions": result.fractions,
+        "samples": result.samples,
+        "seed": result.seed,
+        "target": figures(result),
+        "lesions": [figures(lesion) for lesion in result.lesions],
+        "parameter_intervals": {name: estimate(value) for name, value in result.parameter_intervals.items()},
+    }
+
+
+def figures(result: CoverageResult) -> dict[str, Any]:
+    """Figures of one target, each estimate with its 95 % simulation interval."""
+    return {
+        "name": result.name,
+        "volume_cc": result.volume_cc,
+        "contained_within_mm": {f"{depth:g}": estimate(result.contained(depth)) for depth in TOLERANCES_MM},
+        "deepest_miss_mm": {f"{level:g}": result.miss_quantile(level) for level in LEVELS},
+        "side_of_deepest_miss": {letter: estimate(share) for letter, share in result.sides.items()},
+        "time_out": estimate(result.mean_time_out),
+        "coverage_loss": estimate(result.coverage_loss),
+        "geometric_index": {
+            "meaning": "share of patients whose time-averaged covered volume reaches a level; never a margin criterion",
+            **{f"{level:g}": estimate(result.probability(level)) for level in (0.95, 0.99)},
+        },
+    }
+
+
+def estimate(value: Estimate) -> dict[str, float]:
+    """An estimate as JSON has it."""
+    return {"value": value.value, "low": value.low, "high": value.high}
+
+
+def _residual(row: Residual) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "mean": row.mean_mm.tolist(),
+        "systematic": row.systematic_mm.tolist(),
+        "random": row.random_mm.tolist(),
+    }
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    return {
+        "name": cost.name,
+        "coverage_loss": {"alone": estimate(cost.loss_alone), "without_it": estimate(cost.loss_without)},
+        "contained": {"alone": estimate(cost.contained_alone), "without_it": estimate(cost.contained_without)},
+    }
+
+
+def _write_table(result: CoverageResult, path: Path) -> None:
+    """A line for each patient, fraction and target, all lesions together first."""
+    letters = np.array([*LETTERS, "-"])
+    shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
+    with write_whole(path) as file:
+        file.write((",".join(COLUMNS) + "\n").encode())
+        for patient in range(result.patients):
+            lines = [
+                f"{patient + 1},{fraction + 1},{target.name},{target.coverage[patient, fraction]:.6f},"
+                f"{target.miss_mm[patient, fraction]:.3f},{letters[target.side[patient, fraction]]},"
+                f"{target.time_out[patient, fraction]:.4f}\n"
+                for fraction in range(result.fractions)
+                for target in shown
+            ]
+            file.write("".join(lines).encode())

@@ -1,0 +1,1 @@
+"""Studies: what a file asks for, read and checked."""
