@@ -7,7 +7,10 @@ from typing import Any
 import typer
 
 from ptvkit.cli.demo import demo
+from ptvkit.cli.setup_stats import setup_stats
+from ptvkit.cli.simulate import simulate
 from ptvkit.cli.targets import targets
+from ptvkit.cli.trace import trace
 from ptvkit.errors import PtvkitError
 
 app = typer.Typer(
@@ -20,6 +23,9 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(targets)
+app.command()(simulate)
+app.command()(trace)
+app.command("setup-stats")(setup_stats)
 
 UsageError: Any = typer.BadParameter.__base__
 """What the parser raises for unknown options and missing values; its class has no public name."""

@@ -11,6 +11,7 @@ from ptvkit.errors import FileError, PtvkitWarning
 
 if TYPE_CHECKING:
     from ptvkit.geometry.mask import Mask
+    from ptvkit.motion.simulate import Progress
 
 
 class Structure(NamedTuple):
@@ -70,3 +71,24 @@ def output_folder(path: Path) -> Path:
     if path.exists() and not path.is_dir():
         raise FileError(f"{path}: is a file; give a folder to write to")
     return path
+
+
+def note(warned: list[str], text: str) -> None:
+    """A remark that is no warning: said, and kept in the result."""
+    warned.append(text)
+    print(f"ptvkit: {text}", file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(what: str) -> "Iterator[Progress | None]":
+    """A bar on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -188,7 +188,8 @@ def output_grid(mask: "Mask", made: "Targets", grid: str | None, *, pad: bool) -
 def draw(made: "Targets", image: Path | None, path: Path) -> None:
     """The three planes with the contours, over the CT when there is one."""
     from ptvkit.io.nifti import read_image
-    from ptvkit.report.figure import save_figure, target_figure
+    from ptvkit.report.planes import target_figure
+    from ptvkit.report.style import save_figure
 
     values, grid = (None, None) if image is None else read_image(image)
     structures = {"GTV": made.gtv, "CTV": made.ctv, "PTV": made.ptv}

@@ -119,6 +119,17 @@ class Drawn:
         )
         return moved
 
+    def of_patient(self, number: int) -> "Drawn":
+        """One patient's alone; every array keeps its axes."""
+        own = slice(number, number + 1)
+        return Drawn(
+            parts=tuple(Part(p.name, p.seen_by, p.shift_mm[own], grows=p.grows) for p in self.parts),
+            wave_mm=None if self.wave_mm is None else self.wave_mm[own],
+            rotations_rad=None if self.rotations_rad is None else self.rotations_rad[own],
+            time_s=None if self.time_s is None else self.time_s[own],
+            samples=self.samples,
+        )
+
     @property
     def turns(self) -> Floats | None:
         """Rotation matrices (patients, fractions, 3, 3)."""

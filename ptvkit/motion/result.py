@@ -108,10 +108,14 @@ class CoverageResult:
         """Deepest miss that this share of the patients stays within, mm."""
         return float(np.quantile(self.deepest_mm, number("level", level, least=0.0, most=1.0), method="higher"))
 
-    def summary(self) -> str:
-        """A table as text: a line for the target and one for each lesion."""
+    def table(self) -> list[tuple[str, ...]]:
+        """Headings, a line for the target and one for each lesion where there are several."""
         shown = (self, *self.lesions) if len(self.lesions) > 1 else (self,)
-        rows: list[tuple[str, ...]] = [HEADINGS, *(result._row() for result in shown)]
+        return [HEADINGS, *(result._row() for result in shown)]
+
+    def summary(self) -> str:
+        """The table as text."""
+        rows = self.table()
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         count = f"{self.patients} patients × {self.fractions} fractions × {self.samples} times; 95 % intervals; {NOTE}"

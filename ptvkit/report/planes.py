@@ -1,13 +1,13 @@
-"""The picture of a plan's targets: three planes of the patient with their contours."""
+"""Three planes of the patient: contours, and what is told in colours, over the image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
@@ -21,17 +21,36 @@ from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
-from ptvkit.io.files import write_whole
+from ptvkit.report.style import COLOURS, GROUND, INK, RULE, new_figure
 
 Triple = tuple[float, float, float]
 
-COLOURS: Final = ("#e8413c", "#f2b43c", "#3fb8e8", "#8fd05a", "#c98bdb")
-"""Told apart also by those who do not see red or green well: they differ in lightness."""
-INK: Final = "#e9edf1"
-PAPER: Final = "#0d1116"
 STEP_MM: Final = 0.5
 CONTEXT_MM: Final = 32.0
+SHARES: Final = "viridis"
 WINDOW_HU: Final = (-160.0, 240.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Overlay:
+    """Shares from 0 to 1, drawn in colours over the image.
+
+    Attributes
+    ----------
+    values : (I, J, K) array
+        NaN where there is nothing to say.
+    grid : Grid
+    label : str
+        What the colours mean.
+    low, high : float
+        Ends of the colours; what lies below `low` takes the colour of `low`.
+    """
+
+    values: NDArray[np.floating[Any]]
+    grid: Grid
+    label: str
+    low: float = 0.0
+    high: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +90,7 @@ def target_figure(
     *,
     centre_mm: ArrayLike | None = None,
     title: str = "",
+    overlay: Overlay | None = None,
 ) -> Figure:
     """Draw axial, coronal and sagittal planes with contours over the image.
 
@@ -87,6 +107,8 @@ def target_figure(
         largest part.
     title : str
         Stands above the planes.
+    overlay : Overlay, optional
+        Shares in colours over the image, with a bar that tells them.
 
     Returns
     -------
@@ -111,23 +133,15 @@ def target_figure(
         points, across, up = _points(plane, centre, low, high)
         if image is not None and grid is not None:
             _show_image(axis, _sampled(image, grid, points), across, up)
+        if overlay is not None:
+            _show_overlay(axis, overlay, points, across, up)
         for (_, region), colour in zip(regions.items(), _colours(), strict=False):
             _outline(axis, region, points, across, up, colour)
         _dress(axis, plane, centre)
     _legend(figure, list(regions), title, image is not None)
+    if overlay is not None:
+        _colour_bar(figure, overlay)
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all.
-
-    Raises
-    ------
-    FileError
-        When the file cannot be written.
-    """
-    with write_whole(path) as file:
-        figure.savefig(file, format="png", dpi=150, facecolor=PAPER)
 
 
 def _middle(region: Region) -> list[float]:
@@ -146,8 +160,7 @@ def _canvas(size_mm: NDArray[np.float64]) -> tuple[Figure, list[Axes]]:
     tallest = max(size_mm[plane.up] for plane in PLANES)
     inches_per_mm = 13.2 / sum(widths)
     height = tallest * inches_per_mm
-    figure = Figure(figsize=(14.0, height + 1.35), facecolor=PAPER)
-    FigureCanvasAgg(figure)
+    figure = new_figure(14.0, height + 1.35)
     ratios: dict[str, Any] = {"width_ratios": widths}
     bottom, top = 0.62 / (height + 1.35), 1 - 0.73 / (height + 1.35)
     ratios |= {"left": 0.02, "right": 0.98, "bottom": bottom, "top": top, "wspace": 0.03}
@@ -185,6 +198,32 @@ def _show_image(axis: Axes, values: NDArray[np.float64], across: NDArray[np.floa
     )
 
 
+def _show_overlay(
+    axis: Axes,
+    overlay: Overlay,
+    points: NDArray[np.float64],
+    across: NDArray[np.float64],
+    up: NDArray[np.float64],
+) -> None:
+    index = np.moveaxis(overlay.grid.to_index(points), -1, 0)
+    # the nearest node: a share is not mixed with what has none
+    shown = ndimage.map_coordinates(overlay.values, index, order=0, mode="constant", cval=np.nan)
+    box = (across[0], across[-1], up[0], up[-1])
+    axis.imshow(
+        shown, cmap=SHARES, vmin=overlay.low, vmax=overlay.high, extent=box, origin="lower", alpha=0.75, aspect="equal"
+    )
+
+
+def _colour_bar(figure: Figure, overlay: Overlay) -> None:
+    height = 0.16 / figure.get_figheight()
+    axis = figure.add_axes((0.02, 0.30 / figure.get_figheight(), 0.2, height))
+    colours = ScalarMappable(Normalize(overlay.low, overlay.high), SHARES)
+    bar = figure.colorbar(colours, cax=axis, orientation="horizontal")
+    bar.outline.set_visible(False)
+    axis.tick_params(colors=INK, labelsize=8, length=2, pad=2)
+    axis.set_title(overlay.label, color=INK, fontsize=9, loc="left", pad=4)
+
+
 def _outline(
     axis: Axes,
     region: Region,
@@ -201,12 +240,12 @@ def _outline(
 
 def _dress(axis: Axes, plane: Plane, centre: NDArray[np.float64]) -> None:
     """Directions, scale, position and the lines in which the other planes cut this one."""
-    axis.set_facecolor("#171d24")
+    axis.set_facecolor(GROUND)
     axis.set_aspect("equal")
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():
-        spine.set_color("#3a444f")
+        spine.set_color(RULE)
     if plane.right < 0:
         axis.invert_xaxis()
     axis.axvline(centre[plane.across], color=INK, linewidth=0.5, alpha=0.35, linestyle=(0, (6, 5)))

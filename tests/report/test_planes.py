@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ptvkit.errors import FileError, MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
-from ptvkit.report.figure import COLOURS, save_figure, target_figure
+from ptvkit.report.planes import target_figure
+from ptvkit.report.style import COLOURS, save_figure
 from tests.conftest import AXES
 
 CENTRE = np.array([12.0, -7.0, 21.0])

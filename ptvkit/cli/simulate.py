@@ -1,0 +1,225 @@
+"""`ptvkit simulate`: what motion costs a target and its PTV."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from ptvkit.cli.course_options import as_reference, guidance_flags, merged, parsed_error, triple
+from ptvkit.cli.options import Structure, note, output_folder, progress_bar, told_warnings
+from ptvkit.errors import MotionError
+
+if TYPE_CHECKING:
+    from ptvkit.motion.result import CoverageResult
+    from ptvkit.study.schema import StudyFile
+
+OUTPUTS = (
+    "coverage.csv",
+    "coverage.json",
+    "coverage_budget.png",
+    "coverage_course.png",
+    "coverage_map.png",
+    "coverage_misses.png",
+    "ctv_inside_ptv.nii.gz",
+    "ctv_inside_ptv.nii.gz.json",
+    "occupied_by_ctv.nii.gz",
+    "occupied_by_ctv.nii.gz.json",
+)
+
+
+class Extras(NamedTuple):
+    """What is written beside the figures."""
+
+    pictures: bool
+    maps: bool
+
+
+TRIPLE = "LR,AP,SI in mm, or one number for all"
+
+
+def simulate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")],
+    ctv: Annotated[
+        str | None, typer.Option(help="CTV mask: NIfTI file, or FILE:LABEL.", metavar="FILE[:LABEL]")
+    ] = None,
+    ptv: Annotated[
+        str | None, typer.Option(help="PTV mask: NIfTI file, or FILE:LABEL.", metavar="FILE[:LABEL]")
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="What displaces the target: a TOML file, or liver-protocol.", metavar="FILE|NAME"),
+    ] = None,
+    error: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A set-up error: NAME:Σ/σ[:SEEN_BY], Σ and σ LR,AP,SI in mm; SEEN_BY bone_and_soft_tissue (default),"
+            " soft_tissue or nothing. May be repeated; replaces the file's.",
+            metavar="ERROR",
+        ),
+    ] = None,
+    match: Annotated[
+        str | None, typer.Option(help="bone, soft_tissue, bone_then_soft_tissue, or none.", metavar="MATCH")
+    ] = None,
+    action_level: Annotated[float | None, typer.Option(help="Errors of at least this are corrected, mm.")] = None,
+    mode: Annotated[str | None, typer.Option(help="any_axis, per_axis or vector.")] = None,
+    matching_sd: Annotated[str | None, typer.Option(help=f"SD of the matching error, {TRIPLE}.")] = None,
+    couch_sd: Annotated[str | None, typer.Option(help=f"SD of the couch's error, {TRIPLE}.")] = None,
+    breathing: Annotated[str | None, typer.Option(help="A preset's name, or none.", metavar="NAME")] = None,
+    amplitude: Annotated[
+        str | None, typer.Option(help="Breathing amplitude, peak to peak, LR,AP,SI in mm.", metavar="MM")
+    ] = None,
+    inhale: Annotated[
+        str | None, typer.Option(help="Direction of inhale, LR,AP,SI; for a liver 1,1,-1.", metavar="SIGNS")
+    ] = None,
+    period: Annotated[float | None, typer.Option(help="Breathing period, s.")] = None,
+    trace: Annotated[
+        list[str] | None, typer.Option(help="A measured trace; of several each patient has one.", metavar="FILE")
+    ] = None,
+    axes: Annotated[str | None, typer.Option(help="The trace's axes: IEC61217, or letters such as RAS.")] = None,
+    patient_position: Annotated[str | None, typer.Option(help="For IEC61217: HFS, HFP, FFS, …")] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="For a surrogate: the target's mm LR,AP,SI for each mm.", metavar="LR,AP,SI")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Planned on: time_mean, exhale, inhale, mid_range, snapshot, or LR,AP,SI.")
+    ] = None,
+    fractions: Annotated[int | None, typer.Option(help="Fractions of each course.")] = None,
+    patients: Annotated[int | None, typer.Option(help="Patients to simulate.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Times within each fraction.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")] = None,
+    precision: Annotated[
+        float | None, typer.Option(help="Go on until the 95 % interval of containment is no wider than this.")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="CT behind the map of probability.", metavar="FILE")] = None,
+    pictures: Annotated[bool, typer.Option(help="Write four pictures.")] = True,
+    maps: Annotated[bool, typer.Option(help="Write two maps of probability.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print coverage.json instead of the table.")] = False,
+) -> None:
+    """Simulate courses of treatment: does the CTV stay inside the PTV, how far does it get out, how often, where.
+
+    Writes coverage.json, coverage.csv, two maps of probability and four pictures.
+    """
+    from ptvkit.study.file import checked, read_study
+
+    started = perf_counter()
+    given = {
+        "cases": {"ctv": ctv, "ptv": ptv, "image": image},
+        "errors": [parsed_error(text) for text in error] if error else None,
+        "guidance": guidance_flags(match, action_level, mode, matching_sd, couch_sd),
+        "breathing": {
+            "preset": breathing,
+            "amplitude_mm": triple("--amplitude", amplitude),
+            "inhale": triple("--inhale", inhale),
+            "period_s": period,
+            "trace": trace,
+            "axes": axes,
+            "patient_position": patient_position,
+            "scale": triple("--scale", scale),
+            "reference": as_reference(reference),
+        },
+        "simulation": {
+            "fractions": fractions,
+            "patients": patients,
+            "samples": samples,
+            "seed": seed,
+            "precision": precision,
+        },
+    }
+    with told_warnings() as warned:
+        content = merged(read_study(study) if study else {}, given)
+        tables = checked(content, study or "the options")
+        for key in ("ctv", "ptv"):
+            if getattr(tables.cases, key) is None:
+                raise MotionError(f"--{key}: is missing; give the {key.upper()}'s mask")
+        result = run(tables, content, study, out, warned, extras=Extras(pictures, maps))
+    if json:
+        sys.stdout.write((out / "coverage.json").read_text(encoding="utf-8"))
+    else:
+        print_result(result, out, perf_counter() - started)
+
+
+def run(
+    tables: "StudyFile", content: Mapping[str, Any], study: str | None, out: Path, warned: list[str], *, extras: Extras
+) -> "CoverageResult":
+    """Simulate and write."""
+    from ptvkit.io.coverage_files import write_coverage
+    from ptvkit.io.files import refuse_overwrite, write_together
+    from ptvkit.io.provenance import Provenance, source_of
+    from ptvkit.study.file import course_of
+    from ptvkit.study.simulation import simulate_all
+
+    course = course_of(tables, study or "the options")
+    if not course.setup and course.breathing is None and course.guidance is None:
+        raise MotionError("nothing displaces the target; give --study liver-protocol, --error, or --breathing")
+    targets = [Structure.parse(str(path)) for path in (tables.cases.ctv, tables.cases.ptv)]
+    files = input_files(tables, study) | {target.path for target in targets}
+    refuse_overwrite([output_folder(out) / name for name in OUTPUTS], files)
+    ctv, ptv = (target.read() for target in targets)
+    if not ctv.grid.matches(ptv.grid):
+        note(warned, f"{ctv.name} and {ptv.name} are on different grids; the PTV's surface is resampled onto the CTV's")
+    found = simulate_all(ctv, ptv, course, tables.simulation, progress_bar)
+    provenance = Provenance(inputs=tuple(source_of(path) for path in sorted(files)), method="simulation", margins={})
+    with write_together(out, files) as stage:
+        write_coverage(
+            found.result,
+            stage,
+            home=out,
+            provenance=provenance,
+            asked=content,
+            residuals=found.residuals,
+            costs=found.costs,
+            maps=found.maps if extras.maps else None,
+            warnings=warned,
+        )
+        if extras.pictures:
+            from ptvkit.report.coverage_charts import save_pictures
+
+            save_pictures(found, {"CTV": ctv, "PTV": ptv}, behind(tables.cases.image), stage)
+    return found.result
+
+
+def input_files(tables: "StudyFile", study: str | None) -> set[Path]:
+    """Files that the simulation reads, but for the masks."""
+    from ptvkit.study.file import BUILT_IN
+
+    traces = [] if tables.breathing is None or tables.breathing.trace is None else tables.breathing.trace
+    paths = [traces] if isinstance(traces, str) else list(traces)
+    paths += [study] if study is not None and study not in BUILT_IN else []
+    paths += [tables.cases.image] if tables.cases.image is not None else []
+    return {Path(path) for path in paths}
+
+
+def behind(image: str | None) -> Any:
+    """The CT and its grid, where there is one."""
+    from ptvkit.io.nifti import read_image
+
+    return None if image is None else read_image(Path(image))
+
+
+def print_result(result: "CoverageResult", out: Path, seconds: float) -> None:
+    """The figures that a physicist looks for first, a line for the target and one for each lesion."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ptvkit.motion.result import NOTE
+
+    table = Table(title=f"Coverage in {out}", title_justify="left", caption_justify="left")
+    table.caption = (
+        f"{result.patients} patients × {result.fractions} fractions × {result.samples} times, seed {result.seed}; 95 %"
+        f" simulation intervals. Contained: patients whose target never leaves the PTV. {seconds:.1f} s.\n{NOTE}"
+    )
+    for row, cells in enumerate(result.table()):
+        if row == 0:
+            for cell in cells:
+                table.add_column(cell, justify="left" if not cell else "right")
+        else:
+            table.add_row(*cells)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(table)
+    for name, estimate in result.parameter_intervals.items():
+        console.print(
+            f"By the size of the samples behind Σ, {name} lies between {estimate.low:.3f} and {estimate.high:.3f}."
+        )

@@ -1,0 +1,202 @@
+"""Pictures of a simulation: how far targets miss, one course against time, where the error budget goes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from ptvkit.geometry.grid import Grid
+from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.region import Region
+from ptvkit.motion.course import Drawn
+from ptvkit.motion.residuals import Residual
+from ptvkit.motion.result import LETTERS, CoverageResult
+from ptvkit.motion.split import Cost
+from ptvkit.report.planes import Overlay, target_figure
+from ptvkit.report.style import AXES, COLOURS, GROUND, INK, RULE, SIDES, dress_chart, legend, new_figure, save_figure
+from ptvkit.study.simulation import Simulation
+
+Floats = NDArray[np.float64]
+
+MOST_BARS: Final = 40
+NAMES: Final = {"R": "right", "L": "left", "A": "anterior", "P": "posterior", "S": "superior", "I": "inferior"}
+
+
+def save_pictures(
+    found: Simulation,
+    structures: Mapping[str, Mask | Region],
+    image: tuple[NDArray[np.generic], Grid] | None,
+    folder: Path,
+) -> None:
+    """Write the four pictures of a simulation into a folder.
+
+    Parameters
+    ----------
+    found : Simulation
+    structures : mapping of str to Mask or Region
+        To outline on the map of probability.
+    image : (array, Grid), optional
+        CT behind it.
+    folder : Path
+    """
+    inside = Overlay(
+        values=found.maps.inside_ptv, grid=found.maps.grid, label="share of the time inside the PTV", low=0.5
+    )
+    values, grid = (None, None) if image is None else image
+    typical = f"Patient {found.typical + 1}, whose deepest miss is the median of all; simulated"
+    pictures = {
+        "misses": miss_figure(found.result),
+        "course": course_figure(found.course, found.depth_mm, title=typical),
+        "budget": budget_figure(found.residuals, found.costs),
+        "map": target_figure(
+            values, grid, structures, overlay=inside, title="How often each point of the CTV is covered; simulated"
+        ),
+    }
+    for name, figure in pictures.items():
+        save_figure(figure, folder / f"coverage_{name}.png")
+
+
+def miss_figure(result: CoverageResult) -> Figure:
+    """Histogram of the patients' deepest misses, by the direction in which they lie; one panel for each lesion."""
+    shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
+    figure = new_figure(max(8.0, 4.6 * len(shown)), 4.6)
+    deepest = max(float(target.deepest_mm.max()) for target in shown)
+    step = next(width for width in (0.5, 1.0, 2.0, 5.0, 10.0) if deepest / width <= MOST_BARS or width == 10.0)
+    edges = np.arange(0.0, deepest + 1.001 * step, step)
+    axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axis, target in zip(axes, shown, strict=True):
+        _misses(axis, target, edges)
+    handles = [(letter, axes[0].bar([0], [0], color=colour)) for letter, colour in SIDES.items()]
+    figure.legend(
+        [handle for _, handle in handles],
+        [NAMES[letter] for letter, _ in handles],
+        loc="lower center",
+        ncols=6,
+        frameon=False,
+        labelcolor=INK,
+        fontsize=9,
+    )
+    axes[0].set_ylabel("patients", color=INK, fontsize=10)
+    figure.suptitle(
+        f"Deepest miss of each patient: {result.patients} patients, {result.fractions} fractions each; simulated",
+        color=INK,
+        fontsize=12,
+        fontweight="bold",
+    )
+    figure.subplots_adjust(left=0.07 if len(shown) > 1 else 0.1, right=0.98, top=0.80, bottom=0.22, wspace=0.06)
+    return figure
+
+
+def _misses(axis: Axes, target: CoverageResult, edges: Floats) -> None:
+    """Bars stacked by side; those who never miss stand apart at the left."""
+    worst = target.miss_mm.argmax(axis=1)
+    side = np.take_along_axis(target.side, worst[:, None], axis=1)[:, 0]
+    width = edges[1] - edges[0]
+    inside = float((target.deepest_mm <= 0).mean())
+    axis.bar([-width], [inside], width=0.86 * width, color=INK, alpha=0.85)
+    base = np.zeros(len(edges) - 1)
+    for code, letter in enumerate(LETTERS):
+        found = np.histogram(target.deepest_mm[side == code], bins=edges)[0] / target.patients
+        axis.bar(edges[:-1] + width / 2, found, width=0.86 * width, bottom=base, color=SIDES[letter])
+        base += found
+    contained, two = target.contained(), target.contained(2.0)
+    title = f"{target.name}, {target.volume_cc:.1f} cc\nnever out {contained:.0%}; never by over 2 mm {two:.0%}"
+    dress_chart(axis, title, "deepest miss, mm (white: never out)")
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.title.set_fontsize(9.5)
+
+
+def course_figure(drawn: Drawn, depth_mm: Floats, *, title: str = "") -> Figure:
+    """One patient's course: each fraction's range of positions, the fraction that misses deepest against time.
+
+    Parameters
+    ----------
+    drawn : Drawn
+        Of one patient.
+    depth_mm : (fractions, samples) array
+        Reach outside the PTV; negative inside.
+    title : str
+    """
+    shifts = drawn.shifts_mm[0]
+    fractions, samples = shifts.shape[:2]
+    worst = int(depth_mm.max(axis=1).argmax())
+    time = np.arange(samples) if drawn.time_s is None else drawn.time_s[0, worst]
+    figure = new_figure(13.0, 6.0)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1), height_ratios=(2.2, 1), wspace=0.16, hspace=0.38)
+    grid.update(left=0.06, right=0.985, top=0.87, bottom=0.10)
+    days, within = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+    misses, depth = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
+    for number, (name, colour) in enumerate(AXES.items()):
+        place = np.arange(1, fractions + 1) + 0.22 * (number - 1)
+        low, high = shifts[..., number].min(axis=1), shifts[..., number].max(axis=1)
+        days.vlines(place, low, high, color=colour, linewidth=5, alpha=0.45)
+        days.plot(place, shifts[..., number].mean(axis=1), "o", color=colour, markersize=4, label=name)
+        within.plot(time, shifts[worst, :, number], color=colour, linewidth=1.1)
+    dress_chart(days, "Each fraction: range and mean of the displacement", "", "mm, towards R, A, S")
+    dress_chart(within, f"Fraction {worst + 1}, which misses deepest", "", "mm")
+    legend(days, ncols=3, loc="upper right")
+    miss = np.maximum(depth_mm.max(axis=1), 0.0)
+    misses.bar(np.arange(1, fractions + 1), miss, color=COLOURS[0], width=0.6)
+    dress_chart(misses, "Deepest miss", "fraction", "mm")
+    misses.set_ylim(0, max(1.0, 1.1 * float(miss.max())))
+    depth.fill_between(time, 0, np.maximum(depth_mm[worst], 0.0), color=COLOURS[0], alpha=0.8, linewidth=0)
+    depth.plot(time, depth_mm[worst], color=INK, linewidth=0.8)
+    depth.axhline(0, color=INK, linewidth=0.6, alpha=0.6)
+    low = float(np.maximum(depth_mm[worst], -8.0).min())
+    depth.set_ylim(low - 0.5, max(1.0, 1.15 * float(depth_mm[worst].max())))
+    dress_chart(depth, "Reach outside the PTV (negative: inside)", "s" if drawn.time_s is not None else "sample", "mm")
+    for axis in (days, misses):
+        axis.set_xlim(0.4, fractions + 0.6)
+        axis.set_xticks(np.unique(np.linspace(1, fractions, min(fractions, 12)).astype(int)))
+    figure.suptitle(title or "One course, simulated", color=INK, fontsize=12, fontweight="bold")
+    return figure
+
+
+def budget_figure(residuals: Sequence[Residual], costs: Sequence[Cost] = ()) -> Figure:
+    """What is left of each error after guidance, on each axis; and what each source costs in containment."""
+    rows = list(residuals)[::-1]
+    figure = new_figure(13.5, 1.9 + 0.42 * max(len(rows), len(costs), 5))
+    panels = 4 if costs else 3
+    axes = figure.subplots(1, panels, gridspec_kw={"width_ratios": [1, 1, 1, 1.25][:panels], "wspace": 0.12})
+    place = np.arange(len(rows))
+    reach = max(float(max(row.systematic_mm.max(), row.random_mm.max())) for row in rows)
+    for number, (axis, name) in enumerate(zip(axes, AXES, strict=False)):
+        axis.barh(place + 0.19, [row.systematic_mm[number] for row in rows], 0.36, color=COLOURS[1], label="Σ'")
+        axis.barh(place - 0.19, [row.random_mm[number] for row in rows], 0.36, color=COLOURS[2], label="σ'")
+        dress_chart(axis, f"{name}: left after guidance", "mm")
+        axis.set_xlim(0, 1.05 * max(reach, 0.1))
+        axis.set_yticks(place, [row.name for row in rows] if number == 0 else [""] * len(rows))
+        axis.axhspan(-0.5, 0.5, color=RULE, alpha=0.35, zorder=0)
+    axes[0].tick_params(axis="y", labelsize=10)
+    legend(axes[2], loc="lower right")
+    if costs:
+        _costs(axes[3], costs)
+    figure.suptitle("Where the error budget goes; simulated", color=INK, fontsize=12, fontweight="bold")
+    height = figure.get_figheight()
+    figure.subplots_adjust(left=0.15, right=0.985, top=1 - 0.95 / height, bottom=0.6 / height)
+    return figure
+
+
+def _costs(axis: Axes, costs: Sequence[Cost]) -> None:
+    """Patients who are contained when one source is missing, beside all together."""
+    single, everything = list(costs)[:-1][::-1], costs[-1]
+    place = np.arange(len(single))
+    for y, cost in zip(place, single, strict=True):
+        estimate = cost.contained_without
+        axis.plot([estimate.low, estimate.high], [y, y], color=COLOURS[0], linewidth=2.5, alpha=0.8)
+        axis.plot([estimate.value], [y], "o", color=COLOURS[0], markersize=6)
+        left = estimate.value > 0.5
+        text = f"without {cost.name}: {estimate.value:.0%}"
+        axis.text(estimate.value, y + 0.18, text, color=INK, fontsize=9, ha="right" if left else "left", va="bottom")
+    axis.axvline(everything.contained_alone.value, color=INK, linewidth=1.0, linestyle=(0, (5, 4)))
+    dress_chart(axis, f"Patients never out (dashed: all together, {everything.contained_alone.value:.0%})")
+    axis.set_xlim(-0.02, 1.02)
+    axis.set_ylim(-0.5, len(single) - 0.1)
+    axis.set_yticks([])
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.set_facecolor(GROUND)

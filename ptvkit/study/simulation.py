@@ -1,0 +1,112 @@
+"""Everything that one simulation tells: coverage, costs, residual errors, maps, and one patient's course."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptvkit.motion.course import BLOCK, Course, Drawn, draw_block
+from ptvkit.motion.coverage import Prepared, Structure, prepare
+from ptvkit.motion.maps import ProbabilityMaps, probability_maps
+from ptvkit.motion.residuals import Residual, residual_errors
+from ptvkit.motion.result import CoverageResult
+from ptvkit.motion.simulate import Progress, simulate_coverage
+from ptvkit.motion.split import Cost, coverage_split
+from ptvkit.study.schema import SimulationTable
+
+SPLIT_PATIENTS: Final = 500
+MAP_PATIENTS: Final = 300
+PICTURED_TIMES: Final = 600
+
+Stage = Callable[[str], AbstractContextManager[Progress | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Simulation:
+    """What a simulation found.
+
+    Attributes
+    ----------
+    result : CoverageResult
+    costs : tuple of Cost
+    residuals : tuple of Residual
+    maps : ProbabilityMaps
+    typical : int
+        Number of the patient whose deepest miss is the median of all, from 0.
+    course : Drawn
+        That patient's displacements.
+    depth_mm : (fractions, samples) array
+        Their reach outside the PTV; negative inside.
+    """
+
+    result: CoverageResult
+    costs: tuple[Cost, ...]
+    residuals: tuple[Residual, ...]
+    maps: ProbabilityMaps
+    typical: int
+    course: Drawn
+    depth_mm: NDArray[np.float64]
+
+
+def simulate_all(
+    ctv: Structure,
+    ptv: Structure,
+    course: Course,
+    ask: SimulationTable,
+    stage: Stage = lambda _: nullcontext(),
+) -> Simulation:
+    """Simulate a course on a target: coverage, what each error costs, what guidance leaves of it, where the target is.
+
+    Parameters
+    ----------
+    ctv, ptv : Mask or Region
+    course : Course
+    ask : SimulationTable
+        How many patients, which seed.
+    stage : callable
+        Opens a context for each part of the work, which gives a progress callback or None.
+    """
+    with stage("courses") as tell:
+        ready = prepare(ctv, ptv, course, seed=ask.seed)
+        result = simulate_coverage(
+            ctv,
+            ptv,
+            course,
+            patients=ask.patients,
+            seed=ask.seed,
+            samples=ask.samples,
+            precision=ask.precision,
+            progress=tell,
+            prepared=ready,
+        )
+    few = min(ask.patients, SPLIT_PATIENTS)
+    with stage("what each error costs") as tell:
+        costs = coverage_split(
+            ctv, ptv, course, patients=few, seed=ask.seed, samples=ask.samples, progress=tell, prepared=ready
+        )
+    maps = probability_maps(
+        ctv, ptv, course, patients=min(ask.patients, MAP_PATIENTS), seed=ask.seed, samples=ask.samples
+    )
+    typical = int(np.argsort(result.deepest_mm, kind="stable")[result.patients // 2])
+    drawn, depth = _course_of(ready, course, typical, result.seed)
+    return Simulation(
+        result=result,
+        costs=costs,
+        residuals=residual_errors(course, seed=ask.seed),
+        maps=maps,
+        typical=typical,
+        course=drawn,
+        depth_mm=depth,
+    )
+
+
+def _course_of(ready: Prepared, course: Course, patient: int, seed: int) -> tuple[Drawn, NDArray[np.float64]]:
+    """One patient's displacements at many times, and their reach outside the PTV."""
+    block, place = divmod(patient, BLOCK)
+    times = PICTURED_TIMES if course.grows else 2
+    drawn = draw_block(course, block, BLOCK, seed, times, ready.centre_mm).of_patient(place)
+    depth = np.max([lesion.depth_mm[0] for lesion in ready.figures(drawn)], axis=0)
+    return drawn, depth
