@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from ptvkit.cli.options import output_folder
+from ptvkit.cli.simulate import simulate
 from ptvkit.cli.targets import targets
 
+STUDY = "liver-protocol"
 CTV, PTV, BREATHING = "10", "10", "S=12,I=18"
 """The protocol's margins for liver metastases, mm; of the 3 to 30 mm for breathing, a large amplitude's."""
 
@@ -15,7 +17,7 @@ CTV, PTV, BREATHING = "10", "10", "S=12,I=18"
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")] = Path("ptvkit-demo"),
 ) -> None:
-    """Run the whole chain on a built-in liver phantom: image, GTV, CTV, PTV, a table and a picture."""
+    """Run the whole chain on a built-in liver phantom: image, GTV, CTV, PTV, courses of treatment, pictures."""
     from rich.console import Console
 
     from ptvkit import phantom
@@ -39,8 +41,14 @@ def demo(
     )
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"The phantom's GTV truly holds {phantom.region('gtv').volume_cc:.2f} cc.")
-    console.print(f"Picture: {out / 'targets.png'}")
+    simulate(
+        out=out, ctv=f"{out / 'ctv.nii.gz'}", ptv=f"{out / 'ptv.nii.gz'}", study=STUDY, image=f"{out / 'ct.nii.gz'}"
+    )
+    pictures = ("targets", *(f"coverage_{name}" for name in ("misses", "course", "budget", "map")))
+    console.print(f"Pictures in {out}: {', '.join(f'{name}.png' for name in pictures)}")
+    console.print("The same:")
     console.print(
-        f"The same: ptvkit targets {out}/gtv.nii.gz --limit {out}/liver.nii.gz"
+        f"  ptvkit targets {out}/gtv.nii.gz --limit {out}/liver.nii.gz"
         f" --ctv {CTV} --ptv {PTV} --breathing {BREATHING} -o DIR"
     )
+    console.print(f"  ptvkit simulate --ctv {out}/ctv.nii.gz --ptv {out}/ptv.nii.gz --study {STUDY} -o DIR")

@@ -1,7 +1,7 @@
 """Breathing: a wave, how it varies, and the position that counts as planned."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Self
 
 import numpy as np
@@ -191,15 +191,26 @@ class Breathing:
         name: str,
         *,
         reference: Reference | ArrayLike,
-        inhale: ArrayLike = (0, 1, -1),
+        inhale: ArrayLike = (1, 1, -1),
         variation: Variation | Literal["none", "free", "coached"] = "none",
         reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing",
     ) -> Self:
-        """Breathing of a published population, by name; `ptvkit.breathing_presets` lists them with their sources."""
+        """Breathing of a published population, by name; `ptvkit.breathing_presets` lists them with their sources.
+
+        Inhale is inferior, anterior and, as in most measured liver traces, to the right.
+
+        Examples
+        --------
+        >>> from ptvkit import breathing_presets
+        >>> print(breathing_presets["liver-compression"].note)
+        mean and SD between patients
+        >>> Breathing.preset("liver-compression", reference="time_mean").wave.is_population
+        True
+        """
         from ptvkit.motion.presets import preset_named
 
         known = preset_named(name)
-        made = cls.lujan(
+        return cls.lujan(
             amplitude_mm=known.amplitude_mm,
             amplitude_sd_mm=known.amplitude_sd_mm,
             inhale=inhale,
@@ -207,7 +218,6 @@ class Breathing:
             reference_seen_by=reference_seen_by,
             variation=variation,
         )
-        return replace(made, variation=replace(made.variation, **known.variation))
 
     def displacement(self, time_s: ArrayLike, rng: np.random.Generator | None = None) -> Floats:
         """Displacement (T, 3) from the planned position at times (T,), mm.

@@ -19,7 +19,7 @@ Seed = int | np.random.Generator
 
 BREATHING: Final = "breathing"
 REFERENCE: Final = "breathing reference"
-GUIDANCE: Final = "guidance"
+GUIDANCE: Final = "guidance errors"
 
 BLOCK: Final = 128
 """Patients that share random streams. Streams depend on the seed and the block alone, so that any number of workers,

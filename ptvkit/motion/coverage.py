@@ -94,12 +94,13 @@ class Prepared:
     volumes_cc: Floats
     centre_mm: Floats
 
-    def figures(self, drawn: Drawn) -> list[Figures]:
-        """Each lesion's figures (patients, fractions, samples) for drawn displacements."""
+    def figures(self, drawn: Drawn, *, exact: bool = False) -> list[Figures]:
+        """Each lesion's figures (patients, fractions, samples) for drawn displacements; `exact` looks nothing up."""
         shifts, turns = drawn.shifts_mm, drawn.turns
-        if turns is None:
+        if turns is None and not exact:
             return [lesion.translated(shifts) for lesion in self.lesions]
-        turned = np.broadcast_to(turns[:, :, None], (*shifts.shape, 3))
+        turned = np.eye(3) if turns is None else turns[:, :, None]
+        turned = np.broadcast_to(turned, (*shifts.shape, 3))
         return [lesion.posed(shifts, turned, self.centre_mm) for lesion in self.lesions]
 
 

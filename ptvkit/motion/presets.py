@@ -1,8 +1,8 @@
 """Published breathing populations, by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from ptvkit.errors import MotionError
 
@@ -20,15 +20,12 @@ class Preset:
     source : str
     note : str
         What the figures are, and what they are not.
-    variation : mapping
-        Fields of `Variation` that were published with it.
     """
 
     amplitude_mm: Triple
     amplitude_sd_mm: Triple = (0.0, 0.0, 0.0)
     source: str
     note: str
-    variation: Mapping[str, Any] = field(default_factory=dict)
 
 
 _MEDIAN = "a median with its range: one typical patient, not a population; half of all patients move further"
@@ -37,9 +34,8 @@ breathing_presets: Final[Mapping[str, Preset]] = {
     "liver-free-median": Preset(
         amplitude_mm=(1.3, 3.8, 11.9),
         source="Liang et al. 2018, J Appl Clin Med Phys 19(3):94; liver tumours, n = 14",
-        note=f"{_MEDIAN} (LR 0.4–4, AP 0.9–7.7, SI 5.1–17.3 mm). Variation within and between fractions as published:"
-        " 4.3 and 1.7 mm on SI",
-        variation={"amplitude_mm": 4.3, "amplitude_between_mm": 1.7},
+        note=f"{_MEDIAN} (LR 0.4–4, AP 0.9–7.7, SI 5.1–17.3 mm). Amplitudes varied by 4.3 mm within and 1.7 mm between"
+        " fractions on SI (medians); whether as SD or range is not told, so that none is taken over: give variation=",
     ),
     "liver-cine-mr-median": Preset(
         amplitude_mm=(0.0, 0.0, 11.7),

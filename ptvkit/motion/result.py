@@ -129,8 +129,13 @@ class CoverageResult:
             f"{self.volume_cc:.1f}",
             f"{self.contained():.3f}",
             f"{self.contained(2.0):.3f}",
-            f"{self.coverage_loss:.4f}",
+            _as_percent(self.coverage_loss),
             f"{self.mean_time_out:.3f}",
             f"{self.miss_quantile(0.9):.1f} mm",
             f"{worst} {sides[worst].value:.0%}" if sides[worst] > 0 else "–",
         )
+
+
+def _as_percent(estimate: Estimate) -> str:
+    value, low, high = (100 * part for part in (estimate.value, estimate.low, estimate.high))
+    return f"{value:.2f} % ({low:.2f}–{high:.2f})"

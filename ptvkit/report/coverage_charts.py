@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ from ptvkit.motion.residuals import Residual
 from ptvkit.motion.result import LETTERS, CoverageResult
 from ptvkit.motion.split import Cost
 from ptvkit.report.planes import Overlay, target_figure
-from ptvkit.report.style import AXES, COLOURS, GROUND, INK, RULE, SIDES, dress_chart, legend, new_figure, save_figure
+from ptvkit.report.style import AXES, COLOURS, INK, RULE, SIDES, dress_chart, legend, new_figure, save_figure
 from ptvkit.study.simulation import Simulation
 
 Floats = NDArray[np.float64]
@@ -48,7 +48,7 @@ def save_pictures(
         values=found.maps.inside_ptv, grid=found.maps.grid, label="share of the time inside the PTV", low=0.5
     )
     values, grid = (None, None) if image is None else image
-    typical = f"Patient {found.typical + 1}, whose deepest miss is the median of all; simulated"
+    typical = f"Patient {found.pictured + 1}: one in ten misses deeper; simulated"
     pictures = {
         "misses": miss_figure(found.result),
         "course": course_figure(found.course, found.depth_mm, title=typical),
@@ -105,7 +105,9 @@ def _misses(axis: Axes, target: CoverageResult, edges: Floats) -> None:
         axis.bar(edges[:-1] + width / 2, found, width=0.86 * width, bottom=base, color=SIDES[letter])
         base += found
     contained, two = target.contained(), target.contained(2.0)
-    title = f"{target.name}, {target.volume_cc:.1f} cc\nnever out {contained:.0%}; never by over 2 mm {two:.0%}"
+    title = (
+        f"{target.name}, {target.volume_cc:.1f} cc\nnever out {contained.value:.0%}; never by over 2 mm {two.value:.0%}"
+    )
     dress_chart(axis, title, "deepest miss, mm (white: never out)")
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axis.title.set_fontsize(9.5)
@@ -139,7 +141,7 @@ def course_figure(drawn: Drawn, depth_mm: Floats, *, title: str = "") -> Figure:
         within.plot(time, shifts[worst, :, number], color=colour, linewidth=1.1)
     dress_chart(days, "Each fraction: range and mean of the displacement", "", "mm, towards R, A, S")
     dress_chart(within, f"Fraction {worst + 1}, which misses deepest", "", "mm")
-    legend(days, ncols=3, loc="upper right")
+    legend(days, ncols=3, loc="lower right", bbox_to_anchor=(1.01, 0.99))
     miss = np.maximum(depth_mm.max(axis=1), 0.0)
     misses.bar(np.arange(1, fractions + 1), miss, color=COLOURS[0], width=0.6)
     dress_chart(misses, "Deepest miss", "fraction", "mm")
@@ -161,8 +163,9 @@ def budget_figure(residuals: Sequence[Residual], costs: Sequence[Cost] = ()) -> 
     """What is left of each error after guidance, on each axis; and what each source costs in containment."""
     rows = list(residuals)[::-1]
     figure = new_figure(13.5, 1.9 + 0.42 * max(len(rows), len(costs), 5))
-    panels = 4 if costs else 3
-    axes = figure.subplots(1, panels, gridspec_kw={"width_ratios": [1, 1, 1, 1.25][:panels], "wspace": 0.12})
+    # an empty column leaves room for the names at the last panel
+    grid = figure.add_gridspec(1, 5, width_ratios=(1, 1, 1, 0.66, 1.1) if costs else (1, 1, 1, 0.01, 0.01), wspace=0.1)
+    axes = [figure.add_subplot(grid[0, column]) for column in ((0, 1, 2, 4) if costs else (0, 1, 2))]
     place = np.arange(len(rows))
     reach = max(float(max(row.systematic_mm.max(), row.random_mm.max())) for row in rows)
     for number, (axis, name) in enumerate(zip(axes, AXES, strict=False)):
@@ -173,30 +176,44 @@ def budget_figure(residuals: Sequence[Residual], costs: Sequence[Cost] = ()) -> 
         axis.set_yticks(place, [row.name for row in rows] if number == 0 else [""] * len(rows))
         axis.axhspan(-0.5, 0.5, color=RULE, alpha=0.35, zorder=0)
     axes[0].tick_params(axis="y", labelsize=10)
-    legend(axes[2], loc="lower right")
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="upper left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=2,
+        frameon=False,
+        labelcolor=INK,
+        fontsize=10,
+    )
     if costs:
         _costs(axes[3], costs)
     figure.suptitle("Where the error budget goes; simulated", color=INK, fontsize=12, fontweight="bold")
     height = figure.get_figheight()
-    figure.subplots_adjust(left=0.15, right=0.985, top=1 - 0.95 / height, bottom=0.6 / height)
+    figure.subplots_adjust(left=0.15, right=0.945 if costs else 0.985, top=1 - 0.95 / height, bottom=0.6 / height)
     return figure
 
 
 def _costs(axis: Axes, costs: Sequence[Cost]) -> None:
-    """Patients who are contained when one source is missing, beside all together."""
-    single, everything = list(costs)[:-1][::-1], costs[-1]
-    place = np.arange(len(single))
-    for y, cost in zip(place, single, strict=True):
-        estimate = cost.contained_without
-        axis.plot([estimate.low, estimate.high], [y, y], color=COLOURS[0], linewidth=2.5, alpha=0.8)
-        axis.plot([estimate.value], [y], "o", color=COLOURS[0], markersize=6)
-        left = estimate.value > 0.5
-        text = f"without {cost.name}: {estimate.value:.0%}"
-        axis.text(estimate.value, y + 0.18, text, color=INK, fontsize=9, ha="right" if left else "left", va="bottom")
-    axis.axvline(everything.contained_alone.value, color=INK, linewidth=1.0, linestyle=(0, (5, 4)))
-    dress_chart(axis, f"Patients never out (dashed: all together, {everything.contained_alone.value:.0%})")
-    axis.set_xlim(-0.02, 1.02)
-    axis.set_ylim(-0.5, len(single) - 0.1)
-    axis.set_yticks([])
+    """Patients who are contained, and the coverage lost, when one source is missing; beside all together."""
+    rows = [("all together", costs[-1].contained_alone, costs[-1].loss_alone)]
+    rows += [(f"no {cost.name}", cost.contained_without, cost.loss_without) for cost in list(costs)[-2::-1]]
+    for y, (_, contained, loss) in enumerate(rows):
+        axis.plot([contained.low, contained.high], [y, y], color=COLOURS[0], linewidth=3, alpha=0.7)
+        axis.plot([contained.value], [y], "o", color=COLOURS[0], markersize=6)
+        beside: dict[str, Any] = {"color": INK, "fontsize": 9, "va": "center", "transform": axis.get_yaxis_transform()}
+        axis.text(1.03, y, _percent(loss.value), **beside)
+    axis.axvline(rows[0][1].value, color=INK, linewidth=1.0, linestyle=(0, (5, 4)))
+    axis.text(1.03, 1.02, "lost", color=INK, fontsize=9, va="bottom", transform=axis.transAxes)
+    dress_chart(axis, "Patients never out", "95 % intervals; right: volume lost")
+    axis.set_xlim(-0.03, 1.03)
+    axis.set_ylim(-0.6, len(rows) - 0.4)
+    axis.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axis.set_facecolor(GROUND)
+    axis.axhspan(-0.5, 0.5, color=RULE, alpha=0.35, zorder=0)
+
+
+def _percent(share: float) -> str:
+    """A share with two digits that count; what is below 0.01 % as that."""
+    if share < 1e-4:
+        return "<0.01 %" if share > 0 else "0 %"
+    return f"{100 * share:.2g} %"

@@ -34,8 +34,8 @@ class Simulation:
     costs : tuple of Cost
     residuals : tuple of Residual
     maps : ProbabilityMaps
-    typical : int
-        Number of the patient whose deepest miss is the median of all, from 0.
+    pictured : int
+        Number of a patient, from 0: one in ten misses deeper.
     course : Drawn
         That patient's displacements.
     depth_mm : (fractions, samples) array
@@ -46,7 +46,7 @@ class Simulation:
     costs: tuple[Cost, ...]
     residuals: tuple[Residual, ...]
     maps: ProbabilityMaps
-    typical: int
+    pictured: int
     course: Drawn
     depth_mm: NDArray[np.float64]
 
@@ -90,14 +90,14 @@ def simulate_all(
     maps = probability_maps(
         ctv, ptv, course, patients=min(ask.patients, MAP_PATIENTS), seed=ask.seed, samples=ask.samples
     )
-    typical = int(np.argsort(result.deepest_mm, kind="stable")[result.patients // 2])
-    drawn, depth = _course_of(ready, course, typical, result.seed)
+    pictured = int(np.argsort(result.deepest_mm, kind="stable")[result.patients * 9 // 10])
+    drawn, depth = _course_of(ready, course, pictured, result.seed)
     return Simulation(
         result=result,
         costs=costs,
         residuals=residual_errors(course, seed=ask.seed),
         maps=maps,
-        typical=typical,
+        pictured=pictured,
         course=drawn,
         depth_mm=depth,
     )
@@ -108,5 +108,6 @@ def _course_of(ready: Prepared, course: Course, patient: int, seed: int) -> tupl
     block, place = divmod(patient, BLOCK)
     times = PICTURED_TIMES if course.grows else 2
     drawn = draw_block(course, block, BLOCK, seed, times, ready.centre_mm).of_patient(place)
-    depth = np.max([lesion.depth_mm[0] for lesion in ready.figures(drawn)], axis=0)
+    # each pose worked out: tables do not tell how far inside
+    depth = np.max([figures.depth_mm[0] for figures in ready.figures(drawn, exact=True)], axis=0)
     return drawn, depth
