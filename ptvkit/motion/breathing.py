@@ -11,7 +11,7 @@ from ptvkit.errors import MotionError
 from ptvkit.motion.lujan import Lujan
 from ptvkit.motion.measured import Measured
 from ptvkit.motion.trajectory import Trajectory
-from ptvkit.motion.values import choice, triple, vector
+from ptvkit.motion.values import choice, is_snapshot, triple, vector
 from ptvkit.motion.variation import COACHED, FREE, STEADY, Variation
 
 Floats = NDArray[np.float64]
@@ -76,8 +76,13 @@ class Breathing:
         else:
             object.__setattr__(self, "reference", triple("reference", self.reference, least=-200.0))
         self.wave.check(self.variation)
-        if self.reference not in ("snapshot",) and isinstance(self.wave, Measured):
-            self.wave.position(self.reference)
+        if not self.is_snapshot and isinstance(self.wave, Measured):
+            self.wave.position(self.reference)  # refused now, not in the midst of a simulation
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether the planned position is a random phase."""
+        return is_snapshot(self.reference)
 
     @classmethod
     def lujan(
@@ -238,7 +243,7 @@ class Breathing:
                 *time.shape, 3
             )
             return total
-        if self.reference == "snapshot" or not self.variation.is_none or self.wave.is_population:
+        if self.is_snapshot or not self.variation.is_none or self.wave.is_population:
             raise MotionError("this breathing is random (snapshot, variation or population): give rng=")
         return self.wave.plain(time) - self.wave.position(self.reference)
 

@@ -11,7 +11,7 @@ from scipy import special, stats
 
 from ptvkit.errors import MotionError, PtvkitWarning
 from ptvkit.kernels.wave import cycle_wave
-from ptvkit.motion.values import number, triple, vector, whole
+from ptvkit.motion.values import is_snapshot, number, triple, vector, whole
 from ptvkit.motion.variation import Variation, autoregressive
 
 Floats = NDArray[np.float64]
@@ -112,7 +112,7 @@ class Lujan:
         top = max(float(np.abs(self.signed_mm).max()), 1e-9)
         at_ct = of_patient.random((patients, 1)), of_patient.standard_normal((patients, 2))
         planned = (
-            self._snapshot(signed, vary, top, *at_ct) if reference == "snapshot" else self._positions(reference, signed)
+            self._snapshot(signed, vary, top, *at_ct) if is_snapshot(reference) else self._positions(reference, signed)
         )
         day = np.maximum(1 + of_fraction.standard_normal((patients, fractions)) * vary.amplitude_between_mm / top, 0.0)
         mean = signed * self.mean_share

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptvkit.errors import MotionError
 from ptvkit.motion.cycles import find_cycles
 from ptvkit.motion.trajectory import Trajectory
-from ptvkit.motion.values import number, triple, vector
+from ptvkit.motion.values import is_snapshot, number, triple, vector
 from ptvkit.motion.variation import Variation
 
 Floats = NDArray[np.float64]
@@ -98,7 +98,7 @@ class Measured:
             if not own.any():
                 continue
             mean[own] = trace.displacement_mm.mean(axis=0)
-            planned[own] = _at_share(trace, at_ct[own]) if reference == "snapshot" else self._position(trace, reference)
+            planned[own] = _at_share(trace, at_ct[own]) if is_snapshot(reference) else self._position(trace, reference)
             wave[own] = self._blocks(trace, time_s[own], begin[own]) - mean[own][:, None, None, :]
         return mean, planned, wave
 

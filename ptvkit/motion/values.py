@@ -82,5 +82,10 @@ def choice(name: str, given: str, legal: Sequence[str]) -> str:
     return given
 
 
+def is_snapshot(reference: object) -> bool:
+    """Whether a reference position is a random phase."""
+    return isinstance(reference, str) and reference == "snapshot"
+
+
 def _told(value: NDArray[np.float64]) -> str:
     return "(" + ", ".join(f"{v:g}" for v in value) + ")"
