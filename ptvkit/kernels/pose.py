@@ -16,6 +16,8 @@ SLACK_MM = 0.5
 
 def deepest(
     poses: Floats,
+    step_mm: Floats,
+    floor_mm: float,
     distance: NDArray[np.float32],
     beyond: float,
     points: Floats,
@@ -23,12 +25,18 @@ def deepest(
     patches: Floats,
     to_mm: Floats,
 ) -> tuple[Floats, NDArray[np.int8]]:
-    """Largest distance that any point reaches in each pose, mm, 0 or less inside, and the direction in which it lies.
+    """Largest distance that any point reaches in each pose, mm, and the direction in which it lies.
+
+    From one pose to the next no point's distance changes by more than the step, so that most patches need no look.
 
     Parameters
     ----------
     poses : (N, 3, 4) float64
         From mm to fractional index in `distance`.
+    step_mm : (N,) float64
+        What no point moves more than since the pose before; infinity where that is not known.
+    floor_mm : float
+        Distances come no lower than this.
     distance : (I, J, K) float32
     beyond : float
         Distance outside its grid.
@@ -44,13 +52,14 @@ def deepest(
     Returns
     -------
     (N,) float64
-        0 or less when all points lie inside; how far inside is not worked out.
     (N,) int8
-        Direction of the slope there, 0 to 5 for R L A P S I.
+        Direction of the slope there, 0 to 5 for R L A P S I; −1 at the floor.
     """
     found = np.empty(len(poses))
     side = np.empty(len(poses), np.int8)
-    run_in_slices(_deepest, len(poses), poses, distance, beyond, points, first, patches, to_mm, found, side)
+    run_in_slices(
+        _deepest, len(poses), poses, step_mm, floor_mm, distance, beyond, points, first, patches, to_mm, found, side
+    )
     return found, side
 
 
@@ -98,15 +107,18 @@ def share_inside(
     distance: NDArray[np.float32],
     beyond: float,
     points: Floats,
-    width: Floats,
+    first: NDArray[np.int64],
+    patches: Floats,
+    width_mm: float,
     wanted: NDArray[np.bool_],
 ) -> Floats:
     """Share of the points inside {distance < 0} in each wanted pose, 1 in the others.
 
-    A point counts in part where the surface passes within half its `width` (M,), mm.
+    A point counts in part where the surface passes within half of `width_mm`; patches that lie wholly inside or outside
+    need no look at their points. Distances must be told at least as deep as the patches are wide.
     """
     share = np.ones(len(poses))
-    run_in_slices(_share_inside, len(poses), poses, distance, beyond, points, width, wanted, share)
+    run_in_slices(_share_inside, len(poses), poses, distance, beyond, points, first, patches, width_mm, wanted, share)
     return share
 
 
@@ -138,6 +150,8 @@ def _deepest(
     start: int,
     stop: int,
     poses: Floats,
+    step_mm: Floats,
+    floor_mm: float,
     distance: NDArray[np.float32],
     beyond: float,
     points: Floats,
@@ -149,27 +163,33 @@ def _deepest(
 ) -> None:
     count = len(patches)
     bound = np.empty(count)
+    likely = 0
     for n in range(start, stop):
         pose = poses[n]
-        likely = 0
-        for p in range(count):
-            bound[p] = _in_pose(pose, patches[p, :3], distance, beyond) + patches[p, 3] + SLACK_MM
-            if bound[p] > bound[likely]:
-                likely = p
-        best, where = -np.inf, 0
-        for m in range(first[likely], first[likely + 1]):
-            here = _in_pose(pose, points[m], distance, beyond)
-            if here > best:
-                best, where = here, m
-        for p in range(count):
-            if bound[p] <= best or bound[p] <= 0 or p == likely:
+        step = step_mm[n] if n > start else np.inf
+        best, where, best_patch = floor_mm, -1, likely
+        for turn in range(-1, count):
+            p = likely if turn < 0 else turn
+            if turn == likely:
                 continue
+            bound[p] = bound[p] + 1.02 * step if step < np.inf else np.inf
+            if bound[p] <= best:
+                continue
+            centre = _in_pose(pose, patches[p, :3], distance, beyond)
+            bound[p] = min(bound[p], centre + patches[p, 3] + SLACK_MM)
+            if bound[p] <= best:
+                continue
+            deep, at = -np.inf, 0
             for m in range(first[p], first[p + 1]):
                 here = _in_pose(pose, points[m], distance, beyond)
-                if here > best or (here == best and m < where):
-                    best, where = here, m
+                if here > deep:
+                    deep, at = here, m
+            bound[p] = deep
+            if deep > best:
+                best, where, best_patch = deep, at, p
+        likely = best_patch
         found[n] = best
-        side[n] = _side(pose, points[where], distance, beyond, to_mm)
+        side[n] = -1 if where < 0 else _side(pose, points[where], distance, beyond, to_mm)
 
 
 @kernel
@@ -260,7 +280,9 @@ def _share_inside(
     distance: NDArray[np.float32],
     beyond: float,
     points: Floats,
-    width: Floats,
+    first: NDArray[np.int64],
+    patches: Floats,
+    width: float,
     wanted: NDArray[np.bool_],
     share: Floats,
 ) -> None:
@@ -268,6 +290,13 @@ def _share_inside(
         if not wanted[n]:
             continue
         total = 0.0
-        for m in range(len(points)):
-            total += min(max(0.5 - _in_pose(poses[n], points[m], distance, beyond) / width[m], 0.0), 1.0)
+        for p in range(len(patches)):
+            centre = _in_pose(poses[n], patches[p, :3], distance, beyond)
+            reach = patches[p, 3] + 0.5 * width + SLACK_MM
+            if centre <= -reach:
+                total += first[p + 1] - first[p]
+            elif centre < reach:
+                for m in range(first[p], first[p + 1]):
+                    here = _in_pose(poses[n], points[m], distance, beyond)
+                    total += min(max(0.5 - here / width, 0.0), 1.0)
         share[n] = total / len(points)

@@ -16,7 +16,7 @@ from ptvkit.geometry.region import Region
 from ptvkit.kernels.occupancy import occupancy
 from ptvkit.kernels.table import look_up
 from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root, samples_of
-from ptvkit.motion.fit import Figures, Fit, coverage_table, fit_of, on_one_lattice
+from ptvkit.motion.fit import FLOOR_MM, INSIDE_MM, Figures, Fit, coverage_table, fit_of, on_one_lattice
 from ptvkit.motion.result import LETTERS
 
 Floats = NDArray[np.float64]
@@ -95,13 +95,17 @@ class Prepared:
     centre_mm: Floats
 
     def figures(self, drawn: Drawn, *, exact: bool = False) -> list[Figures]:
-        """Each lesion's figures (patients, fractions, samples) for drawn displacements; `exact` looks nothing up."""
+        """Each lesion's figures (patients, fractions, samples) for drawn displacements.
+
+        With `exact` nothing is looked up, and depths are told also far inside.
+        """
         shifts, turns = drawn.shifts_mm, drawn.turns
         if turns is None and not exact:
             return [lesion.translated(shifts) for lesion in self.lesions]
         turned = np.eye(3) if turns is None else turns[:, :, None]
         turned = np.broadcast_to(turned, (*shifts.shape, 3))
-        return [lesion.posed(shifts, turned, self.centre_mm) for lesion in self.lesions]
+        floor = -INSIDE_MM if exact else FLOOR_MM
+        return [lesion.posed(shifts, turned, self.centre_mm, floor_mm=floor) for lesion in self.lesions]
 
 
 def prepare(ctv: Structure, ptv: Structure, courses: Course | Sequence[Course], *, seed: Seed = 0) -> Prepared:

@@ -19,16 +19,18 @@ from ptvkit.kernels.table import look_up, look_up_nearest
 Floats = NDArray[np.float64]
 
 PATCH_MM: Final = 5.0
-"""Size of the patches into which a surface is sorted."""
+"""Size of the patches into which points are sorted."""
 DEPTH_SPACING_MM: Final = 1.0
 """Spacing of the table of depths. A depth bends no more than a margin does: 1/80 mm² of a 10 mm margin is lost."""
 MOST_ENTRIES: Final = 400_000
 """Entries of the table of depths above which it gets a wider spacing."""
-INNER_POINTS: Final = 8_000
+INNER_POINTS: Final = 20_000
 """Points within the target that stand for its volume where no table can: rotations, and rare far shifts."""
 INSIDE_MM: Final = 8.0
 """Depth below the PTV's surface to which distances are kept: deeper is safely inside."""
 MOST_NODES: Final = 20_000_000
+FLOOR_MM: Final = -2.0
+"""How far inside a target's deepest point is told: nobody asks how much further."""
 SLICE: Final = 20_000
 """Poses for each call into compiled code, so that Ctrl-C is heard within a second."""
 
@@ -66,6 +68,24 @@ class Table:
     to_index: Floats
 
 
+class Cloud(NamedTuple):
+    """Points in patches.
+
+    Attributes
+    ----------
+    points : (M, 3) array
+        Patch by patch, patient frame RAS+, mm.
+    first : (K + 1,) array
+        Where each patch begins.
+    patches : (K, 4) array
+        Centre and radius of each, mm.
+    """
+
+    points: Floats
+    first: NDArray[np.int64]
+    patches: Floats
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fit:
     """A target and a PTV, prepared for many displacements. Make one with `fit_of`.
@@ -78,12 +98,10 @@ class Fit:
         The PTV, its level the true signed distance.
     reach_mm : float
         Distance beyond its grid.
-    surface : (M, 3) array
-        Points of the target's surface, patch by patch, mm.
-    first, patches : arrays
-        Where each patch begins; its centre and radius, mm.
-    inner, width_mm : arrays
-        Points (P, 3) that stand for the target's volume, and their spacing, mm.
+    surface, inner : Cloud
+        Points of the target's surface, and those that stand for its volume.
+    width_mm : float
+        Spacing of the inner points.
     covered, depth, side
         Tables by translation; None when every pose is worked out.
     """
@@ -92,11 +110,9 @@ class Fit:
     ptv: Region
     distance: Region
     reach_mm: float
-    surface: Floats
-    first: NDArray[np.int64]
-    patches: Floats
-    inner: Floats
-    width_mm: Floats
+    surface: Cloud
+    inner: Cloud
+    width_mm: float
     covered: Table | None = None
     depth: Table | None = None
     side: NDArray[np.int8] | None = None
@@ -121,26 +137,32 @@ class Fit:
         shifts_mm: Floats,
         rotations: Floats | None = None,
         centre_mm: Floats | None = None,
+        *,
+        floor_mm: float = FLOOR_MM,
     ) -> Figures:
-        """Figures for rotations (..., 3, 3) about a centre, then shifts (..., 3), mm; each pose worked out."""
+        """Figures for rotations (..., 3, 3) about a centre, then shifts (..., 3), mm; each pose worked out.
+
+        Depths come no lower than `floor_mm`. Neighbours along the last axis but one that share a rotation are fast.
+        """
         shape = shifts_mm.shape[:-1]
         shifts = np.asarray(shifts_mm, float).reshape(-1, 3)
         turns = np.broadcast_to(np.eye(3), (len(shifts), 3, 3)) if rotations is None else rotations.reshape(-1, 3, 3)
         centre = np.zeros(3) if centre_mm is None else centre_mm
+        order = _in_short_steps(shifts, shape[-1] if shape else 1)
         to_index = np.linalg.inv(self.distance.grid.affine)
         slope = self.distance.grid.axes / np.asarray(self.distance.grid.spacing_mm)
-        parts = []
-        for start in range(0, max(len(shifts), 1), SLICE):
-            turn, shift = turns[start : start + SLICE], shifts[start : start + SLICE]
+        covered, depth, side = np.empty(len(shifts)), np.empty(len(shifts)), np.empty(len(shifts), np.int8)
+        for start in range(0, len(shifts), SLICE):
+            chosen = order[start : start + SLICE]
+            turn, shift = turns[chosen], shifts[chosen]
             poses = np.empty((len(turn), 3, 4))
             poses[..., :3] = to_index[:3, :3] @ turn
             poses[..., 3] = (centre + shift - turn @ centre) @ to_index[:3, :3].T + to_index[:3, 3]
-            level = self.distance.level
-            depth, side = deepest(poses, level, self.reach_mm, self.surface, self.first, self.patches, slope)
-            covered = share_inside(poses, level, self.reach_mm, self.inner, self.width_mm, depth > 0)
-            parts.append((covered, depth, side))
-        covered, depth, side = (np.concatenate(values).reshape(shape) for values in zip(*parts, strict=True))
-        return Figures(covered, depth, side)
+            field = self.distance.level, self.reach_mm
+            deep, letter = deepest(poses, _steps(turn, shift), floor_mm, *field, *self.surface, slope)
+            depth[chosen], side[chosen] = deep, letter
+            covered[chosen] = share_inside(poses, *field, *self.inner, self.width_mm, deep > 0)
+        return Figures(covered.reshape(shape), depth.reshape(shape), side.reshape(shape))
 
 
 def fit_of(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True) -> Fit:
@@ -151,23 +173,38 @@ def fit_of(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats, *, tables:
     room = [(int(reach / h) + 3,) * 2 for h in ptv.grid.spacing_mm]
     source = coarser(ptv) if nodes_with(ptv, room) > MOST_NODES else ptv
     distance = signed_distance(source, outside_mm=reach, inside_mm=INSIDE_MM)
-    surface, first, patches = in_patches(ctv.surface_points())
     inner, width = inner_points(ctv)
     fit = Fit(
         ctv=ctv,
         ptv=ptv,
         distance=distance,
         reach_mm=reach,
-        surface=surface,
-        first=first,
-        patches=patches,
-        inner=inner,
+        surface=in_patches(ctv.surface_points()),
+        inner=in_patches(inner),
         width_mm=width,
     )
     if not tables:
         return fit
     depth, side = depth_table(fit, low, high)
     return replace(fit, covered=coverage_table(ctv, ptv, low, high), depth=depth, side=side)
+
+
+def _in_short_steps(shifts: Floats, length: int) -> NDArray[np.int64]:
+    """An order of shifts (N, 3) that walks each row of `length` along the axis on which shifts spread most."""
+    if not len(shifts):
+        return np.empty(0, np.int64)
+    axis = int(shifts.var(axis=0).argmax())
+    rows = shifts[:, axis].reshape(-1, length)
+    found: NDArray[np.int64] = np.argsort(rows, axis=1, kind="stable") + np.arange(len(rows))[:, None] * length
+    return found.reshape(-1)
+
+
+def _steps(turns: Floats, shifts: Floats) -> Floats:
+    """How far each pose is from the one before; infinity where it turns."""
+    steps = np.full(len(shifts), np.inf)
+    same = (turns[1:] == turns[:-1]).all(axis=(1, 2))
+    steps[1:][same] = np.linalg.norm(np.diff(shifts, axis=0), axis=1)[same]
+    return steps
 
 
 def on_one_lattice(ctv: Region, ptv: Region) -> tuple[Region, Region]:
@@ -179,8 +216,8 @@ def on_one_lattice(ctv: Region, ptv: Region) -> tuple[Region, Region]:
     return embedded(ctv, [(2, 2)] * 3), embedded(ptv, [(2, 2)] * 3)
 
 
-def in_patches(points: Floats) -> tuple[Floats, NDArray[np.int64], Floats]:
-    """Points ordered by the cubes they lie in, where each cube's begin, and each one's centre and radius (K, 4)."""
+def in_patches(points: Floats) -> Cloud:
+    """Points ordered by the cubes that they lie in."""
     cell = np.floor((points - points.min(axis=0)) / PATCH_MM).astype(np.int64)
     size = cell.max(axis=0) + 1
     key = (cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
@@ -191,10 +228,10 @@ def in_patches(points: Floats) -> tuple[Floats, NDArray[np.int64], Floats]:
     centre = np.add.reduceat(points, first) / count[:, None]
     away = np.linalg.norm(points - np.repeat(centre, count, axis=0), axis=1)
     patches = np.column_stack([centre, np.maximum.reduceat(away, first)])
-    return points, np.r_[first, len(points)].astype(np.int64), patches
+    return Cloud(points, np.r_[first, len(points)].astype(np.int64), patches)
 
 
-def inner_points(ctv: Region) -> tuple[Floats, Floats]:
+def inner_points(ctv: Region) -> tuple[Floats, float]:
     """Points (P, 3) that stand for equal parts of a target's volume, about `INNER_POINTS` of them; their spacing."""
     spacing = (ctv.volume_cc * 1000 / INNER_POINTS) ** (1 / 3)
     box = ctv.inside_box
@@ -203,8 +240,7 @@ def inner_points(ctv: Region) -> tuple[Floats, Floats]:
     low, high = corners.min(axis=0) - spacing, corners.max(axis=0) + spacing
     steps = [np.arange(a + 0.5 * spacing, b, spacing) for a, b in zip(low, high, strict=True)]
     points = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    points = points[ctv.sample(points) < 0]
-    return points, np.full(len(points), spacing)
+    return points[ctv.sample(points) < 0], spacing
 
 
 def coverage_table(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats) -> Table:
@@ -267,8 +303,8 @@ def depth_table(fit: Fit, low_mm: Floats, high_mm: Floats) -> tuple[Table, NDArr
     grid = fit.distance.grid
     to_nodes = np.linalg.inv(grid.affine[:3, :3])
     lattice = np.column_stack([to_nodes * spacing, to_nodes @ (first * spacing)])
-    patches = np.column_stack([grid.to_index(fit.patches[:, :3]), fit.patches[:, 3]])
-    points = np.ascontiguousarray(grid.to_index(fit.surface))
+    patches = np.column_stack([grid.to_index(fit.surface.patches[:, :3]), fit.surface.patches[:, 3]])
+    points = np.ascontiguousarray(grid.to_index(fit.surface.points))
     slope = grid.axes / np.asarray(grid.spacing_mm)
     rows = max(1, SLICE // (shape[1] * shape[2]))
     parts = [
@@ -279,7 +315,7 @@ def depth_table(fit: Fit, low_mm: Floats, high_mm: Floats) -> tuple[Table, NDArr
             fit.distance.level,
             fit.reach_mm,
             points,
-            fit.first,
+            fit.surface.first,
             patches,
             slope,
             (a, min(a + rows, shape[0])),

@@ -123,11 +123,12 @@ def test_deepest_and_share_are_those_of_all_points(seed: int) -> None:
     at = np.einsum("nij,mj->nmi", poses[..., :3], points) + poses[:, None, :, 3]
     values = np.nan_to_num(twin(at.reshape(-1, 3)).reshape(at.shape[:2]), nan=beyond)
     slope = np.linalg.inv(to_index[:, :3]) / 1.1**2
-    depth, side = deepest(poses, level, beyond, points, first, patches, slope)
+    unknown = np.full(len(poses), np.inf)
+    depth, side = deepest(poses, unknown, -1.0, level, beyond, points, first, patches, slope)
     out = values.max(axis=1) > 0
     assert 5 < out.sum() < 40
     np.testing.assert_allclose(depth[out], values.max(axis=1)[out], atol=1e-5)
-    assert (depth[~out] <= 0).all()
+    np.testing.assert_allclose(depth[~out], np.maximum(values.max(axis=1)[~out], -1.0), atol=1e-5)
     letters = list(DIRECTIONS)
     for n in np.flatnonzero(out):  # a quarter of a millimetre further to that side lies further out
         best = at[n, values[n].argmax()]
@@ -135,8 +136,7 @@ def test_deepest_and_share_are_those_of_all_points(seed: int) -> None:
         gain = {s: np.nan_to_num(twin(best + step), nan=beyond)[0] for s, step in steps.items()}
         if np.isfinite(twin(best)).all() and max(gain.values()) < beyond:
             assert gain[letters[side[n]]] > max(gain.values()) - 0.08
-    width = np.full(len(points), 1.5)
-    share = share_inside(poses, level, beyond, points, width, out)
+    share = share_inside(poses, level, beyond, points, first, patches, 1.5, out)
     expected = np.clip(0.5 - values / 1.5, 0, 1).mean(axis=1)
     np.testing.assert_allclose(share[out], expected[out], atol=1e-6)
     assert (share[~out] == 1).all()
@@ -149,20 +149,25 @@ def test_deepest_of_shifts_is_deepest_at_each_node(seed: int) -> None:
     points = rng.normal(size=(160, 3)) * 1.7
     first, patches = patches_of(points, rng)
     slope = np.linalg.inv(to_index[:, :3]) / 1.1**2
-    shape, step, start = (5, 6, 8), 1.5, np.array([-2.0, -3.0, -7.0])
-    shifts = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 3) * step + start
+    shape, apart, start = (5, 6, 8), 1.5, np.array([-2.0, -3.0, -7.0])
+    shifts = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 3) * apart + start
     poses = np.empty((len(shifts), 3, 4))
     poses[..., :3] = to_index[:, :3]
     poses[..., 3] = shifts @ to_index[:, :3].T + to_index[:, 3]
-    expected, _ = deepest(poses, level, beyond, points, first, patches, slope)
-    lattice = np.column_stack([to_index[:, :3] * step, to_index[:, :3] @ start])
+    unknown = np.full(len(poses), np.inf)
+    expected, codes = deepest(poses, unknown, -9.0, level, beyond, points, first, patches, slope)
+    step = np.r_[np.inf, np.linalg.norm(np.diff(shifts, axis=0), axis=1)]  # the same from step to step
+    lazy, same = deepest(poses, step, -9.0, level, beyond, points, first, patches, slope)
+    np.testing.assert_array_equal(lazy, expected)
+    assert (same == codes).mean() > 0.99  # two points may be as deep
+    lattice = np.column_stack([to_index[:, :3] * apart, to_index[:, :3] @ start])
     index = points @ to_index[:, :3].T + to_index[:, 3]
     centres = patches[:, :3] @ to_index[:, :3].T + to_index[:, 3]
     found = [
         deepest_of_shifts(
             shape,
             lattice,
-            step,
+            apart,
             level,
             beyond,
             index,
