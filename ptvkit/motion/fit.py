@@ -148,6 +148,7 @@ class Fit:
         shifts = np.asarray(shifts_mm, float).reshape(-1, 3)
         turns = np.broadcast_to(np.eye(3), (len(shifts), 3, 3)) if rotations is None else rotations.reshape(-1, 3, 3)
         centre = np.zeros(3) if centre_mm is None else centre_mm
+        distance, beyond = self.distance.level, self.reach_mm
         order = _in_short_steps(shifts, shape[-1] if shape else 1)
         to_index = np.linalg.inv(self.distance.grid.affine)
         slope = self.distance.grid.axes / np.asarray(self.distance.grid.spacing_mm)
@@ -158,10 +159,10 @@ class Fit:
             poses = np.empty((len(turn), 3, 4))
             poses[..., :3] = to_index[:3, :3] @ turn
             poses[..., 3] = (centre + shift - turn @ centre) @ to_index[:3, :3].T + to_index[:3, 3]
-            field = self.distance.level, self.reach_mm
-            deep, letter = deepest(poses, _steps(turn, shift), floor_mm, *field, *self.surface, slope)
+            steps = _steps(turn, shift)
+            deep, letter = deepest(poses, steps, floor_mm, distance, beyond, *self.surface, slope)
             depth[chosen], side[chosen] = deep, letter
-            covered[chosen] = share_inside(poses, *field, *self.inner, self.width_mm, deep > 0)
+            covered[chosen] = share_inside(poses, distance, beyond, *self.inner, self.width_mm, deep > 0)
         return Figures(covered.reshape(shape), depth.reshape(shape), side.reshape(shape))
 
 

@@ -161,7 +161,7 @@ def _warn(patients: int, fractions: float, systematic: Floats, random: Floats) -
         low, high = sd_factors(patients - 1)
         told.append(f"{patients} patients are few: Σ is uncertain by a factor {low:.2f} to {high:.2f}")
     if fractions < FEW_FRACTIONS:
-        told.append(f"{fractions:.1f} fractions each are few: patient means carry much of σ")
+        told.append(f"{fractions:.3g} fractions each are few: patient means carry much of σ")
     for name, variance in (("Σ", systematic), ("σ", random)):
         below = [axis for axis, value in zip(("LR", "AP", "SI"), variance, strict=True) if value < -1e-12]
         if below:
