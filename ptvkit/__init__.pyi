@@ -8,6 +8,8 @@ from .geometry.mask import Mask
 from .geometry.reconstruct import region_from_mask
 from .geometry.region import Region
 from .io.nifti import read_grid, read_image, read_labels, read_mask, write_image, write_mask
+from .io.shifts import read_shifts
+from .io.traces import read_trace
 from .margins.expand import contract, expand, expand_along
 from .margins.margin import Margin
 from .margins.structures import prv, ring, wall
@@ -18,16 +20,20 @@ from .motion.coverage import coverage, prepare
 from .motion.cycles import TraceStatistics, trace_statistics
 from .motion.estimate import Estimate
 from .motion.guidance import ImageGuidance
+from .motion.maps import ProbabilityMaps, probability_maps
+from .motion.population import SetupStatistics, setup_statistics
 from .motion.presets import breathing_presets
 from .motion.residuals import Residual, residual_errors
 from .motion.result import CoverageResult
 from .motion.setup import SetupError
 from .motion.simulate import simulate_coverage
+from .motion.split import Cost, coverage_split
 from .motion.trajectory import Trajectory
 from .motion.variation import Variation
 
 __all__ = [
     "Breathing",
+    "Cost",
     "Course",
     "CoverageResult",
     "Estimate",
@@ -40,11 +46,13 @@ __all__ = [
     "Mask",
     "MaskError",
     "MotionError",
+    "ProbabilityMaps",
     "PtvkitError",
     "PtvkitWarning",
     "Region",
     "Residual",
     "SetupError",
+    "SetupStatistics",
     "Targets",
     "TraceStatistics",
     "Trajectory",
@@ -52,6 +60,7 @@ __all__ = [
     "breathing_presets",
     "contract",
     "coverage",
+    "coverage_split",
     "difference",
     "expand",
     "expand_along",
@@ -62,15 +71,19 @@ __all__ = [
     "make_targets",
     "phantom",
     "prepare",
+    "probability_maps",
     "prv",
     "read_grid",
     "read_image",
     "read_labels",
     "read_mask",
+    "read_shifts",
+    "read_trace",
     "region_from_mask",
     "residual_errors",
     "ring",
     "sample_course",
+    "setup_statistics",
     "simulate_coverage",
     "trace_statistics",
     "union",

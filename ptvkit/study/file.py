@@ -20,7 +20,7 @@ from ptvkit.motion.course import Course
 from ptvkit.motion.guidance import ImageGuidance
 from ptvkit.motion.setup import SetupError
 from ptvkit.motion.variation import Variation
-from ptvkit.study.schema import BreathingTable, StudyFile, VariationTable
+from ptvkit.study.schema import TABLE, WORD, BreathingTable, StudyFile, VariationTable
 
 Value = TypeVar("Value")
 
@@ -144,10 +144,11 @@ def _beside(path: Path, given: Any) -> Any:
 def _told(error: ValidationError) -> str:
     """The first thing that is wrong, in one line."""
     first = error.errors()[0]
-    where = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
+    loc = [part for part in first["loc"] if part not in (WORD, TABLE)]
+    where = ".".join(str(part + 1) if isinstance(part, int) else part for part in loc)
     if first["type"] == "extra_forbidden":
-        legal = _legal_keys([part for part in first["loc"][:-1] if isinstance(part, str)])
-        near = get_close_matches(str(first["loc"][-1]), legal, n=1, cutoff=0.0)
+        legal = _legal_keys([part for part in loc[:-1] if isinstance(part, str)])
+        near = get_close_matches(str(loc[-1]), legal, n=1, cutoff=0.0)
         return f"{where}: no such key; did you mean {near[0]}? Legal are {', '.join(legal)}"
     message = str(first["msg"]).removeprefix("Value error, ")
     found = first.get("input")
@@ -158,8 +159,6 @@ def _told(error: ValidationError) -> str:
 def _legal_keys(where: list[str]) -> list[str]:
     model: Any = StudyFile
     for part in where:
-        if part not in getattr(model, "model_fields", {}):
-            break  # the name of a choice in a union
         model = _model_in(model.model_fields[part].annotation)
     return list(model.model_fields)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
 
 
 def _vector(value: Any) -> Any:
@@ -18,13 +18,12 @@ def _reference(value: Any) -> Any:
     return value if isinstance(value, str) else _vector(value)
 
 
-def _variation(value: Any) -> Any:
-    if not isinstance(value, str | dict):
-        raise ValueError('needs "none", "free", "coached", or a table')
-    return value
+def _kind(value: Any) -> str:
+    return WORD if isinstance(value, str) else TABLE
 
 
 Vector = Annotated[Any, BeforeValidator(_vector)]
+WORD, TABLE = "<word>", "<table>"
 
 
 class Table(BaseModel):
@@ -88,7 +87,10 @@ class BreathingTable(Table):
 
     reference: Annotated[Any, BeforeValidator(_reference)]
     reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing"
-    variation: Annotated[Literal["none", "free", "coached"] | VariationTable, BeforeValidator(_variation)] = "none"
+    variation: Annotated[
+        Annotated[Literal["none", "free", "coached"], Tag(WORD)] | Annotated[VariationTable, Tag(TABLE)],
+        Discriminator(_kind),
+    ] = "none"
     inhale: Vector | None = None
     # one of these three
     preset: str | None = None
