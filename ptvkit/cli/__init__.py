@@ -30,6 +30,7 @@ app.command("setup-stats")(setup_stats)
 UsageError: Any = typer.BadParameter.__base__
 """What the parser raises for unknown options and missing values; its class has no public name."""
 REFUSED = 2
+INTERRUPTED = 130
 
 
 def _show_version(wanted: bool) -> None:
@@ -56,8 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         return _refuse(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    if status == INTERRUPTED:  # the parser turns Ctrl-C into this status, without a word
         print("ptvkit: stopped; nothing was left half-written", file=sys.stderr)
-        return 130
     return status if isinstance(status, int) else 0
 
 

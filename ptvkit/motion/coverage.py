@@ -16,7 +16,7 @@ from ptvkit.geometry.region import Region
 from ptvkit.kernels.occupancy import occupancy
 from ptvkit.kernels.table import look_up
 from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root, samples_of
-from ptvkit.motion.fit import FLOOR_MM, INSIDE_MM, Figures, Fit, coverage_table, fit_of, on_one_lattice
+from ptvkit.motion.fit import FLOOR_MM, INSIDE_MM, Figures, Fit, coverage_table, fits_of, on_one_lattice
 from ptvkit.motion.result import LETTERS
 
 Floats = NDArray[np.float64]
@@ -124,7 +124,7 @@ def prepare(ctv: Structure, ptv: Structure, courses: Course | Sequence[Course], 
     centre = centroid(target)
     low, high = _range(given, root(seed), centre)
     tables = not all(course.turns for course in given)
-    fits = tuple(fit_of(lesion, planned, low, high, tables=tables) for lesion in lesions)
+    fits = fits_of(lesions, planned, low, high, tables=tables)
     names = tuple("CTV" if len(fits) == 1 else f"lesion {number_}" for number_ in range(1, len(fits) + 1))
     _check_inside(fits, names, _named(ctv, "the CTV"), _named(ptv, "the PTV"))
     volumes = np.array([lesion.volume_cc for lesion in lesions])

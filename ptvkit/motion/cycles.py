@@ -85,7 +85,7 @@ def trace_statistics(trace: Trajectory) -> TraceStatistics:
     (np.float64(10.0), np.float64(4.0))
     """
     moved = trace.displacement_mm
-    low, high = (_quantile(trace, q) for q in (0.025, 0.975))
+    low, high = np.percentile(trace.even().displacement_mm, [2.5, 97.5], axis=0)
     minutes = (trace.time_s - trace.time_s[0]) / 60
     along = moved @ main_axis(trace)
     a, b = np.percentile(along, [2.5, 97.5])
@@ -150,14 +150,3 @@ def position_histogram(trace: Trajectory, width_mm: float = 0.5) -> tuple[Floats
     edges = np.arange(first, last + 1) * width_mm
     found = [np.histogram(x, bins=edges, weights=trace.weights)[0] / width_mm for x in trace.displacement_mm.T]
     return edges, np.array(found)
-
-
-def _quantile(trace: Trajectory, share: float) -> Floats:
-    """Quantile over time of each axis; samples weighed by the time that they stand for."""
-    order = np.argsort(trace.displacement_mm, axis=0, kind="stable")
-    found = []
-    for axis in range(3):
-        weight = trace.weights[order[:, axis]]
-        at = np.cumsum(weight) - 0.5 * weight
-        found.append(np.interp(share, at, trace.displacement_mm[order[:, axis], axis]))
-    return np.array(found)

@@ -168,26 +168,37 @@ class Fit:
 
 def fit_of(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True) -> Fit:
     """Prepare a target and a PTV for displacements between two corners (3,), mm; beyond them it is only slower."""
-    ctv, ptv = on_one_lattice(ctv, ptv)
+    return fits_of([ctv], ptv, low_mm, high_mm, tables=tables)[0]
+
+
+def fits_of(
+    lesions: Sequence[Region], ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True
+) -> tuple[Fit, ...]:
+    """Prepare lesions on one lattice and the PTV that they share."""
     low, high = np.asarray(low_mm, float), np.asarray(high_mm, float)
+    _, planned = on_one_lattice(lesions[0], ptv)
     reach = float(np.linalg.norm(np.maximum(np.abs(low), np.abs(high)))) + 5.0
-    room = [(int(reach / h) + 3,) * 2 for h in ptv.grid.spacing_mm]
-    source = coarser(ptv) if nodes_with(ptv, room) > MOST_NODES else ptv
+    room = [(int(reach / h) + 3,) * 2 for h in planned.grid.spacing_mm]
+    source = coarser(planned) if nodes_with(planned, room) > MOST_NODES else planned
     distance = signed_distance(source, outside_mm=reach, inside_mm=INSIDE_MM)
-    inner, width = inner_points(ctv)
-    fit = Fit(
-        ctv=ctv,
-        ptv=ptv,
-        distance=distance,
-        reach_mm=reach,
-        surface=in_patches(ctv.surface_points()),
-        inner=in_patches(inner),
-        width_mm=width,
-    )
-    if not tables:
-        return fit
-    depth, side = depth_table(fit, low, high)
-    return replace(fit, covered=coverage_table(ctv, ptv, low, high), depth=depth, side=side)
+    fits = []
+    for lesion in lesions:
+        ctv, ptv = on_one_lattice(lesion, planned)
+        inner, width = inner_points(ctv)
+        fit = Fit(
+            ctv=ctv,
+            ptv=ptv,
+            distance=distance,
+            reach_mm=reach,
+            surface=in_patches(ctv.surface_points()),
+            inner=in_patches(inner),
+            width_mm=width,
+        )
+        if tables:
+            depth, side = depth_table(fit, low, high)
+            fit = replace(fit, covered=coverage_table(ctv, ptv, low, high), depth=depth, side=side)
+        fits.append(fit)
+    return tuple(fits)
 
 
 def _in_short_steps(shifts: Floats, length: int) -> NDArray[np.int64]:

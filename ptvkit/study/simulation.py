@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptvkit.motion.course import BLOCK, Course, Drawn, draw_block
-from ptvkit.motion.coverage import Prepared, Structure, prepare
+from ptvkit.motion.coverage import Prepared, Structure, filled, prepare
 from ptvkit.motion.maps import ProbabilityMaps, probability_maps
 from ptvkit.motion.residuals import Residual, residual_errors
 from ptvkit.motion.result import CoverageResult
@@ -69,6 +69,7 @@ def simulate_all(
     stage : callable
         Opens a context for each part of the work, which gives a progress callback or None.
     """
+    ctv, ptv = filled(ctv), filled(ptv)  # once for all that follows
     with stage("courses") as tell:
         ready = prepare(ctv, ptv, course, seed=ask.seed)
         result = simulate_coverage(
