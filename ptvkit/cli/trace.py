@@ -98,11 +98,7 @@ def print_statistics(trace: "Trajectory", found: "TraceStatistics") -> None:
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    table = Table(title=trace.name, title_justify="left", caption_justify="left")
-    table.caption = (
-        f"{found.samples} samples in {found.duration_s:.1f} s, every {found.interval_s:.3g} s (largest gap"
-        f" {found.largest_gap_s:.3g} s); positive towards R, A, S"
-    )
+    table = Table()
     for column in ("mm", "LR", "AP", "SI"):
         table.add_column(column, justify="left" if column == "mm" else "right")
     for name, values in (
@@ -113,6 +109,10 @@ def print_statistics(trace: "Trajectory", found: "TraceStatistics") -> None:
         ("drift per minute", found.drift_mm_per_min),
     ):
         table.add_row(name, *(f"{value:.2f}" for value in values))
+    console.print(
+        f"{Path(trace.name).name}: {found.samples} samples in {found.duration_s:.1f} s, every {found.interval_s:.3g} s"
+        f" (largest gap {found.largest_gap_s:.3g} s); positive towards R, A, S"
+    )
     console.print(table)
     if found.cycles is None:
         console.print("No breaths were found.")

@@ -24,6 +24,8 @@ from ptvkit.study.simulation import Simulation
 Floats = NDArray[np.float64]
 
 MOST_BARS: Final = 40
+SELDOM: Final = 0.001
+"""Share of the time below which a point is drawn as never reached."""
 NAMES: Final = {"R": "right", "L": "left", "A": "anterior", "P": "posterior", "S": "superior", "I": "inferior"}
 
 
@@ -44,8 +46,9 @@ def save_pictures(
         CT behind it.
     folder : Path
     """
-    inside = Overlay(
-        values=found.maps.inside_ptv, grid=found.maps.grid, label="share of the time inside the PTV", low=0.5
+    shares = found.maps.occupied
+    occupied = Overlay(
+        values=np.where(shares < SELDOM, np.nan, shares), grid=found.maps.grid, label="share of the time"
     )
     values, grid = (None, None) if image is None else image
     typical = f"Patient {found.pictured + 1}: one in ten misses deeper; simulated"
@@ -54,7 +57,11 @@ def save_pictures(
         "course": course_figure(found.course, found.depth_mm, title=typical),
         "budget": budget_figure(found.residuals, found.costs),
         "map": target_figure(
-            values, grid, structures, overlay=inside, title="How often each point of the CTV is covered; simulated"
+            values,
+            grid,
+            structures,
+            overlay=occupied,
+            title="How often a point of space is occupied by the CTV; simulated",
         ),
     }
     for name, figure in pictures.items():

@@ -184,8 +184,13 @@ def test_vxp(tmp_path: Path) -> None:
     path.write_text(VXP, encoding="utf-8")
     with pytest.raises(MotionError, match=r"rpm\.vxp: is a surrogate signal, not the target; give scale="):
         read_trace(path)
-    with pytest.warns(PtvkitWarning, match="1 of 4 samples are flagged as invalid and left out"):
+    with pytest.warns(PtvkitWarning) as warned:
         found = read_trace(path, scale=(0, 1, -3))
+    said = [str(one.message).removeprefix(f"{path}: ") for one in warned]
+    assert said == [
+        "1 of 4 samples are flagged as invalid and left out",
+        "sampled irregularly, every 0.04 to 0.08 s",
+    ]
     np.testing.assert_allclose(found.time_s, [0, 0.04, 0.12])
     np.testing.assert_allclose(found.displacement_mm[:, 1], [-1, 1, 0], atol=1e-9)  # 1, 3, 2 mm less their mean
     np.testing.assert_allclose(found.displacement_mm[:, 2], [3, -3, 0], atol=1e-9)
@@ -201,6 +206,7 @@ def test_vxp(tmp_path: Path) -> None:
         ("Scale_factor=10.0", "Scale_factor=ten", "Scale_factor is 'ten'"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*flagged as invalid")
 def test_damaged_vxp(tmp_path: Path, old: str, new: str, says: str) -> None:
     path = tmp_path / "rpm.vxp"
     path.write_text(VXP.replace(old, new), encoding="utf-8")
