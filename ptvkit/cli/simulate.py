@@ -13,8 +13,10 @@ from ptvkit.cli.options import Structure, note, output_folder, progress_bar, tol
 from ptvkit.errors import MotionError
 
 if TYPE_CHECKING:
+    from ptvkit.motion.residuals import Residual
     from ptvkit.motion.result import CoverageResult
     from ptvkit.study.schema import StudyFile
+    from ptvkit.study.simulation import Simulation
 
 OUTPUTS = (
     "coverage.csv",
@@ -134,16 +136,17 @@ def simulate(
         for key in ("ctv", "ptv"):
             if getattr(tables.cases, key) is None:
                 raise MotionError(f"--{key}: is missing; give the {key.upper()}'s mask")
-        result = run(tables, content, study, out, warned, extras=Extras(pictures, maps))
+        found = run(tables, content, study, out, warned, extras=Extras(pictures, maps))
     if json:
         sys.stdout.write((out / "coverage.json").read_text(encoding="utf-8"))
     else:
-        print_result(result, out, perf_counter() - started)
+        print_result(found.result, out, perf_counter() - started)
+        print_budget(found)
 
 
 def run(
     tables: "StudyFile", content: Mapping[str, Any], study: str | None, out: Path, warned: list[str], *, extras: Extras
-) -> "CoverageResult":
+) -> "Simulation":
     """Simulate and write."""
     from ptvkit.io.coverage_files import write_coverage
     from ptvkit.io.files import refuse_overwrite, write_together
@@ -178,7 +181,7 @@ def run(
             from ptvkit.report.coverage_charts import save_pictures
 
             save_pictures(found, {"CTV": ctv, "PTV": ptv}, behind(tables.cases.image), stage)
-    return found.result
+    return found
 
 
 def input_files(tables: "StudyFile", study: str | None) -> set[Path]:
@@ -223,3 +226,30 @@ def print_result(result: "CoverageResult", out: Path, seconds: float) -> None:
         console.print(
             f"By the size of the samples behind Σ, {name} lies between {estimate.low:.3f} and {estimate.high:.3f}."
         )
+
+
+def sds(left: "Residual") -> tuple[str, str]:
+    """Σ' and σ' as text."""
+    systematic, random = (", ".join(f"{mm:.1f}" for mm in sd) for sd in (left.systematic_mm, left.random_mm))
+    return systematic, random
+
+
+def print_budget(found: "Simulation") -> None:
+    """What guidance leaves of each error, and what would be contained without it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ptvkit.motion.split import ALL
+
+    table = Table(title="Where the error budget goes", title_justify="left", caption_justify="left")
+    table.caption = "left after guidance, SD in mm: LR, AP, SI; contained when a source is missing"
+    for column in ("", "systematic Σ'", "random σ'", "contained without"):
+        table.add_column(column, justify="left" if not column else "right")
+    without = {cost.name: f"{cost.contained_without:.3f}" for cost in found.costs if cost.name != ALL}
+    *parts, total = found.residuals
+    for left in parts:
+        table.add_row(left.name, *sds(left), without.pop(left.name, ""))
+    for name, contained in without.items():
+        table.add_row(name, "", "", contained)
+    table.add_row(total.name, *sds(total), "")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
