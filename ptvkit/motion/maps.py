@@ -140,8 +140,8 @@ def _by_counts(target: Region, planned: Region, found: Sequence[_Counts]) -> Pro
     low, high = first.tolist(), (size + shape + first - 2).tolist()
     around = resampled(planned, target.grid.box(low, high))
     with fft.set_workers(thread_count()):
-        occupied = signal.fftconvolve(occupancy(target.level), share, mode="full")
-        inside = signal.correlate(occupancy(around.level), share, mode="valid", method="fft")
+        occupied = signal.fftconvolve(occupancy(target.level).astype(float), share, mode="full")
+        inside = signal.correlate(occupancy(around.level).astype(float), share, mode="valid", method="fft")
     return _maps(target, around.grid, occupied, inside, total)
 
 
