@@ -25,6 +25,10 @@ class MotionError(PtvkitError, ValueError):
     """A trace, a breathing model, a set-up error, a guidance or a course that cannot be used."""
 
 
+class DoseError(PtvkitError, ValueError):
+    """A dose, a prescription, a metric, a limit or a recipe that cannot be used."""
+
+
 class FileError(PtvkitError, OSError):
     """A file that cannot be read or written; the message names it."""
 

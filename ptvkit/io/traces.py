@@ -22,7 +22,7 @@ from ptvkit.io.columns import (
 )
 from ptvkit.io.files import open_input
 from ptvkit.motion.trajectory import Trajectory
-from ptvkit.motion.values import triple
+from ptvkit.values import triple
 
 Floats = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from ptvkit.errors import MotionError
 from ptvkit.motion.lujan import Lujan
 from ptvkit.motion.measured import Measured
 from ptvkit.motion.trajectory import Trajectory
-from ptvkit.motion.values import choice, is_snapshot, triple, vector
 from ptvkit.motion.variation import COACHED, FREE, STEADY, Variation
+from ptvkit.values import choice, is_snapshot, triple, vector
 
 Floats = NDArray[np.float64]
 Reference = Literal["time_mean", "exhale", "inhale", "mid_range", "snapshot"]

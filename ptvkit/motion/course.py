@@ -12,7 +12,7 @@ from ptvkit.errors import MotionError
 from ptvkit.motion.breathing import Breathing, Streams
 from ptvkit.motion.guidance import ImageGuidance, Part, guided
 from ptvkit.motion.setup import SeenBy, SetupError, draw
-from ptvkit.motion.values import number, whole
+from ptvkit.values import number, whole
 
 Floats = NDArray[np.float64]
 Seed = int | np.random.Generator

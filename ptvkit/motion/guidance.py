@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MotionError
 from ptvkit.motion.setup import SeenBy
-from ptvkit.motion.values import choice, number, triple, vector, whole
+from ptvkit.values import choice, number, triple, vector, whole
 
 Floats = NDArray[np.float64]
 Match = Literal["bone", "soft_tissue", "bone_then_soft_tissue"]

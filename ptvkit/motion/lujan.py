@@ -11,8 +11,8 @@ from scipy import special, stats
 
 from ptvkit.errors import MotionError, PtvkitWarning
 from ptvkit.kernels.wave import cycle_wave
-from ptvkit.motion.values import is_snapshot, number, triple, vector, whole
 from ptvkit.motion.variation import Variation, autoregressive
+from ptvkit.values import is_snapshot, number, triple, vector, whole
 
 Floats = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from ptvkit.errors import MotionError
 from ptvkit.motion.cycles import find_cycles
 from ptvkit.motion.trajectory import Trajectory
-from ptvkit.motion.values import is_snapshot, number, triple, vector
 from ptvkit.motion.variation import Variation
+from ptvkit.values import is_snapshot, number, triple, vector
 
 Floats = NDArray[np.float64]
 

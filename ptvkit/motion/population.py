@@ -11,7 +11,7 @@ from scipy import stats
 
 from ptvkit.errors import MotionError, PtvkitWarning
 from ptvkit.motion.setup import SeenBy, SetupError
-from ptvkit.motion.values import triple
+from ptvkit.values import triple
 
 Floats = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ptvkit.geometry.directions import DIRECTIONS
 from ptvkit.motion.estimate import Estimate, mean, share
-from ptvkit.motion.values import number
+from ptvkit.values import number
 
 LETTERS: Final = tuple(DIRECTIONS)
 NOTE: Final = "simulated, given these inputs; a research tool, not a medical device; a physicist reviews"

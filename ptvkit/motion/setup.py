@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MotionError
-from ptvkit.motion.values import choice, triple, vector, whole
+from ptvkit.values import choice, triple, vector, whole
 
 SeenBy = Literal["bone_and_soft_tissue", "soft_tissue", "nothing"]
 SEEN_BY: Final = ("bone_and_soft_tissue", "soft_tissue", "nothing")

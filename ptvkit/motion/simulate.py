@@ -17,7 +17,7 @@ from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.fit import Figures
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.setup import SetupError
-from ptvkit.motion.values import number, whole
+from ptvkit.values import number, whole
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]

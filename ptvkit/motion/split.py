@@ -9,7 +9,7 @@ from ptvkit.motion.coverage import Prepared, Structure, prepare
 from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import Progress, check_size, result_of, run_blocks
-from ptvkit.motion.values import whole
+from ptvkit.values import whole
 
 ALL = "all together"
 

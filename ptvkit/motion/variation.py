@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import signal
 
-from ptvkit.motion.values import number, triple
+from ptvkit.values import number, triple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

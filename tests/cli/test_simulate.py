@@ -197,7 +197,9 @@ def test_an_input_is_never_replaced(case: list[str], tmp_path: Path, capsys: pyt
 @pytest.mark.skipif(os.name != "posix", reason="sends an interrupt")
 def test_ctrl_c_stops_within_a_second_and_leaves_nothing(case: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-c", "import sys; from ptvkit.cli import main; sys.exit(main())", "simulate", *case]
+    # a job in the background ignores interrupts, and hands that on to its children
+    heard = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; from ptvkit.cli import main; sys.exit(main())", "simulate", *case]
     more = ["--study", "liver-protocol", "--patients", "600000", "-o", str(out)]
     process = subprocess.Popen([*command, *more], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     time.sleep(6.0)

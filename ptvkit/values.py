@@ -1,23 +1,27 @@
-"""What an argument of this room may be: checks with messages that name it."""
+"""What an argument may be: checks with messages that name it."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptvkit.errors import MotionError
+from ptvkit.errors import MotionError, PtvkitError
 
 LARGEST_MM = 200.0
 
 Triple = Sequence[float] | float
+Refusal = type[PtvkitError]
 
 
-def triple(name: str, given: ArrayLike, *, least: float = 0.0, most: float = LARGEST_MM) -> NDArray[np.float64]:
+def triple(
+    name: str, given: ArrayLike, *, least: float = 0.0, most: float = LARGEST_MM, error: Refusal = MotionError
+) -> NDArray[np.float64]:
     """A read-only (3,) array (LR, AP, SI); one number stands for all three.
 
     Raises
     ------
-    MotionError
+    PtvkitError
+        Of the class `error`.
     """
     try:
         array = np.asarray(given, float)
@@ -25,9 +29,9 @@ def triple(name: str, given: ArrayLike, *, least: float = 0.0, most: float = LAR
     except (TypeError, ValueError):
         value = np.empty(0)
     if value.shape != (3,):
-        raise MotionError(f"{name}: needs one number or three (LR, AP, SI), found {given!r}")
+        raise error(f"{name}: needs one number or three (LR, AP, SI), found {given!r}")
     if not np.isfinite(value).all() or (value < least).any() or (value > most).any():
-        raise MotionError(f"{name}: needs numbers from {least:g} to {most:g}, found {_told(value)}")
+        raise error(f"{name}: needs numbers from {least:g} to {most:g}, found {_told(value)}")
     value.setflags(write=False)
     return value
 
@@ -37,28 +41,32 @@ def vector(checked: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(checked, float)
 
 
-def number(name: str, given: float, *, least: float, most: float, above: bool = False) -> float:
+def number(
+    name: str, given: float, *, least: float, most: float, above: bool = False, error: Refusal = MotionError
+) -> float:
     """A finite number in a range; `above` leaves the least itself out.
 
     Raises
     ------
-    MotionError
+    PtvkitError
+        Of the class `error`.
     """
     try:
         value = float(given)
     except (TypeError, ValueError):
         value = np.nan
     if not np.isfinite(value) or value > most or value < least or (above and value == least):
-        raise MotionError(f"{name}: needs a number {'above' if above else 'from'} {least:g} to {most:g}, found {given}")
+        raise error(f"{name}: needs a number {'above' if above else 'from'} {least:g} to {most:g}, found {given}")
     return value
 
 
-def whole(name: str, given: int, *, least: int, most: int) -> int:
+def whole(name: str, given: int, *, least: int, most: int, error: Refusal = MotionError) -> int:
     """A whole number in a range.
 
     Raises
     ------
-    MotionError
+    PtvkitError
+        Of the class `error`.
     """
     try:
         value = int(given)
@@ -66,19 +74,20 @@ def whole(name: str, given: int, *, least: int, most: int) -> int:
     except (TypeError, ValueError, OverflowError):
         right = False
     if not right:
-        raise MotionError(f"{name}: needs a whole number from {least} to {most}, found {given}")
+        raise error(f"{name}: needs a whole number from {least} to {most}, found {given}")
     return value
 
 
-def choice(name: str, given: str, legal: Sequence[str]) -> str:
+def choice(name: str, given: str, legal: Sequence[str], *, error: Refusal = MotionError) -> str:
     """One of some words.
 
     Raises
     ------
-    MotionError
+    PtvkitError
+        Of the class `error`.
     """
     if given not in legal:
-        raise MotionError(f"{name}: use {', '.join(repr(word) for word in legal)}; found {given!r}")
+        raise error(f"{name}: use {', '.join(repr(word) for word in legal)}; found {given!r}")
     return given
 
 
