@@ -1,5 +1,12 @@
 from . import phantom as phantom
-from .errors import FileError, GridError, MarginError, MaskError, MotionError, PtvkitError, PtvkitWarning
+from .dose.conformal import conformal_dose
+from .dose.dose import Dose
+from .dose.fractionation import bed, eqd2, plan_sum
+from .dose.metrics import DoseMetrics, dose_metrics, dvh
+from .dose.prescription import Conformity, conformity, prescribe
+from .dose.result import DoseResult
+from .dose.simulate import simulate_dose
+from .errors import DoseError, FileError, GridError, MarginError, MaskError, MotionError, PtvkitError, PtvkitWarning
 from .geometry.boolean import difference, intersection, union
 from .geometry.components import largest, lesions
 from .geometry.extent import extent
@@ -33,9 +40,14 @@ from .motion.variation import Variation
 
 __all__ = [
     "Breathing",
+    "Conformity",
     "Cost",
     "Course",
     "CoverageResult",
+    "Dose",
+    "DoseError",
+    "DoseMetrics",
+    "DoseResult",
     "Estimate",
     "FileError",
     "Grid",
@@ -57,11 +69,17 @@ __all__ = [
     "TraceStatistics",
     "Trajectory",
     "Variation",
+    "bed",
     "breathing_presets",
+    "conformal_dose",
+    "conformity",
     "contract",
     "coverage",
     "coverage_split",
     "difference",
+    "dose_metrics",
+    "dvh",
+    "eqd2",
     "expand",
     "expand_along",
     "extent",
@@ -70,7 +88,9 @@ __all__ = [
     "lesions",
     "make_targets",
     "phantom",
+    "plan_sum",
     "prepare",
+    "prescribe",
     "probability_maps",
     "prv",
     "read_grid",
@@ -85,6 +105,7 @@ __all__ = [
     "sample_course",
     "setup_statistics",
     "simulate_coverage",
+    "simulate_dose",
     "trace_statistics",
     "union",
     "wall",

@@ -1,4 +1,4 @@
-"""How much of each node's cell lies inside a level's surface."""
+"""How much of each node's cell lies inside a level's surface, and where that part has its centre."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from ptvkit.kernels.jit import kernel, run_in_slices
 
 Level = NDArray[np.float32]
+Floats = NDArray[np.float64]
 PARTS = 4
 """A cell that the surface passes is counted at this many places along each axis."""
 
@@ -17,9 +18,35 @@ def occupancy(level: Level) -> Level:
     return out
 
 
+def cell_centres(level: Level, share: Level) -> tuple[Floats, Floats]:
+    """Cells that hold some of the inside: the centre of that part (N, 3), in indices, and its share (N,) of the cell.
+
+    Parameters
+    ----------
+    level, share : (I, J, K) float32
+        A level and its `occupancy`.
+    """
+    at = np.argwhere(share > 0)
+    found = np.asarray(share[tuple(at.T)], float)
+    centres = at.astype(float)
+    run_in_slices(_centres, len(at), level, at, found, centres)
+    return centres, found
+
+
+@kernel
+def _centres(start: int, stop: int, level: Level, at: NDArray[np.int64], share: Floats, out: Floats) -> None:
+    sums = np.empty(4)
+    for n in range(start, stop):
+        if share[n] < 1:
+            _sums(level, at[n, 0], at[n, 1], at[n, 2], sums)
+            for axis in range(3):
+                out[n, axis] += sums[axis + 1] / sums[0]
+
+
 @kernel
 def _occupancy(start: int, stop: int, level: Level, out: Level) -> None:
     ni, nj, nk = level.shape
+    sums = np.empty(4)
     for i in range(start, stop):
         i0, i1 = max(i - 1, 0), min(i + 1, ni - 1)
         for j in range(nj):
@@ -33,27 +60,29 @@ def _occupancy(start: int, stop: int, level: Level, out: Level) -> None:
                         for c in range(k0, k1 + 1):
                             mixed |= (level[a, b, c] < 0) != inside
                 if mixed:
-                    out[i, j, k] = _share(level, i, j, k)
+                    _sums(level, i, j, k, sums)
+                    out[i, j, k] = sums[0] / PARTS**3
                 else:
                     out[i, j, k] = 1.0 if inside else 0.0
 
 
 @kernel
-def _share(level: Level, i: int, j: int, k: int) -> float:
+def _sums(level: Level, i: int, j: int, k: int, out: Floats) -> None:
+    """How many places of a cell lie inside, and the sums of their offsets from its node."""
     ni, nj, nk = level.shape
-    count = 0
+    out[:] = 0.0
     for a in range(PARTS):
-        u = (a + 0.5) / PARTS - 0.5
-        p = min(max(i + (1 if u > 0 else -1), 0), ni - 1)
-        u = abs(u)
+        x = (a + 0.5) / PARTS - 0.5
+        p = min(max(i + (1 if x > 0 else -1), 0), ni - 1)
+        u = abs(x)
         for b in range(PARTS):
-            v = (b + 0.5) / PARTS - 0.5
-            q = min(max(j + (1 if v > 0 else -1), 0), nj - 1)
-            v = abs(v)
+            y = (b + 0.5) / PARTS - 0.5
+            q = min(max(j + (1 if y > 0 else -1), 0), nj - 1)
+            v = abs(y)
             for c in range(PARTS):
-                w = (c + 0.5) / PARTS - 0.5
-                r = min(max(k + (1 if w > 0 else -1), 0), nk - 1)
-                w = abs(w)
+                z = (c + 0.5) / PARTS - 0.5
+                r = min(max(k + (1 if z > 0 else -1), 0), nk - 1)
+                w = abs(z)
                 near = (1 - v) * ((1 - w) * level[i, j, k] + w * level[i, j, r]) + v * (
                     (1 - w) * level[i, q, k] + w * level[i, q, r]
                 )
@@ -61,5 +90,7 @@ def _share(level: Level, i: int, j: int, k: int) -> float:
                     (1 - w) * level[p, q, k] + w * level[p, q, r]
                 )
                 if (1 - u) * near + u * far < 0:
-                    count += 1
-    return count / PARTS**3
+                    out[0] += 1
+                    out[1] += x
+                    out[2] += y
+                    out[3] += z

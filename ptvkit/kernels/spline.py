@@ -19,7 +19,7 @@ def sample_spline(coefficients: Single, to_index: Floats, points: Floats) -> Flo
     Parameters
     ----------
     coefficients : (I, J, K) float32
-        Continued beyond the lattice by its edge.
+        Continued beyond the lattice by its mirror image, as `scipy.ndimage.spline_filter` takes it to be.
     to_index : (3, 4) float64
         From mm to fractional index.
     points : (N, 3) float64
@@ -56,6 +56,13 @@ def _weights(x: float, out: Floats) -> int:
 
 
 @kernel
+def _mirrored(index: int, length: int) -> int:
+    if index < 0:
+        return -index
+    return index if index < length else 2 * (length - 1) - index
+
+
+@kernel
 def _value(c: Single, x: float, y: float, z: float, wx: Floats, wy: Floats, wz: Floats) -> float:
     ni, nj, nk = c.shape
     if not (-0.5 <= x <= ni - 0.5 and -0.5 <= y <= nj - 0.5 and -0.5 <= z <= nk - 0.5):
@@ -71,11 +78,11 @@ def _value(c: Single, x: float, y: float, z: float, wx: Floats, wy: Floats, wz: 
             total += wx[a] * plane
         return total
     for a in range(4):
-        p = min(max(i + a, 0), ni - 1)
+        p = _mirrored(i + a, ni)
         for b in range(4):
-            q = min(max(j + b, 0), nj - 1)
+            q = _mirrored(j + b, nj)
             for n in range(4):
-                r = min(max(k + n, 0), nk - 1)
+                r = _mirrored(k + n, nk)
                 total += wx[a] * wy[b] * wz[n] * c[p, q, r]
     return total
 

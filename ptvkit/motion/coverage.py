@@ -122,7 +122,7 @@ def prepare(ctv: Structure, ptv: Structure, courses: Course | Sequence[Course], 
     lesions = parts(target)
     given = [courses] if isinstance(courses, Course) else list(courses)
     centre = centroid(target)
-    low, high = _range(given, root(seed), centre)
+    low, high = shift_range(given, root(seed), centre)
     tables = not all(course.turns for course in given)
     fits = fits_of(lesions, planned, low, high, tables=tables)
     names = tuple("CTV" if len(fits) == 1 else f"lesion {number_}" for number_ in range(1, len(fits) + 1))
@@ -131,8 +131,8 @@ def prepare(ctv: Structure, ptv: Structure, courses: Course | Sequence[Course], 
     return Prepared(lesions=fits, names=names, volumes_cc=volumes, centre_mm=centre)
 
 
-def _range(courses: Sequence[Course], seed: int, centre_mm: Floats) -> tuple[Floats, Floats]:
-    """Box of shifts that tables should hold: those of each course's first block, and some room."""
+def shift_range(courses: Sequence[Course], seed: int, centre_mm: Floats) -> tuple[Floats, Floats]:
+    """Box of shifts (two corners (3,), mm) to prepare for: those of each course's first block, and some room."""
     low, high = np.zeros(3), np.zeros(3)
     for course in courses:
         shifts = draw_block(course, 0, BLOCK, seed, min(samples_of(course, None), 50), centre_mm).shifts_mm

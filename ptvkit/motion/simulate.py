@@ -1,9 +1,9 @@
 """Simulated courses of treatment, and what of the target leaves the PTV in them."""
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from ptvkit.values import number, whole
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
+Task = TypeVar("Task")
+Found = TypeVar("Found")
 
 MOST_SAMPLES: Final = 1_000_000_000
 SAMPLES_PER_S: Final = 4e6
@@ -134,6 +136,11 @@ def run_blocks(
         drawn = draw_block(course, *task, seed, samples, ready.centre_mm, kept)
         return by_fraction(ready, ready.figures(drawn))
 
+    return in_threads(one, tasks, threads)
+
+
+def in_threads(one: Callable[[Task], Found], tasks: Iterable[Task], threads: int) -> Iterator[Found]:
+    """What each task gives, in their order, worked out by some threads; an interrupt leaves no task behind."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="ptvkit-course")
     try:
         yield from pool.map(one, tasks)

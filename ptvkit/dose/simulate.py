@@ -1,0 +1,251 @@
+"""Dose under motion: a static dose distribution, accumulated by targets that move through it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptvkit.dose.blur import Blur, blur_of
+from ptvkit.dose.dose import Dose
+from ptvkit.dose.metrics import DoseMetrics, check_covered, metrics_of
+from ptvkit.dose.points import Points, points_of
+from ptvkit.dose.result import DoseResult, figures_of
+from ptvkit.errors import DoseError
+from ptvkit.geometry.components import parts
+from ptvkit.geometry.region import Region
+from ptvkit.kernels.jit import thread_count
+from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, blocks, draw_block, root, samples_of
+from ptvkit.motion.coverage import Structure, centroid, filled, shift_range
+from ptvkit.motion.simulate import MOST_SAMPLES, Progress, check_size, in_threads
+from ptvkit.values import number, whole
+
+Floats = NDArray[np.float64]
+
+INNER_POINTS: Final = 20_000
+"""Parts of each lesion's volume."""
+SURFACE_POINTS: Final = 6_000
+LEVELS: Final = 241
+HEADROOM: Final = 1.02
+
+
+def simulate_dose(
+    dose: Dose,
+    ctv: Structure,
+    course: Course,
+    *,
+    patients: int = 1000,
+    seed: Seed = 0,
+    samples: int | None = None,
+    prescription_gy: float | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    prepared: "PreparedDose | None" = None,
+) -> DoseResult:
+    """Accumulate a dose over simulated courses, in a target that moves through it.
+
+    ``D̄(x) = mean over fractions and times of D(x + u)``, x a point of the target as planned, u its displacement:
+    errors, guidance and breathing as in `simulate_coverage`, patient for patient. The dose cloud is static.
+
+    Parameters
+    ----------
+    dose : Dose
+        Of the whole course.
+    ctv : Mask or Region
+    course : Course
+    patients : int
+    seed : int or Generator
+        The same seed gives the same bytes, whatever the number of workers; and the patients of `simulate_coverage`.
+    samples : int, optional
+        Times within each fraction; by default 100 with breathing.
+    prescription_gy : float, optional
+        For V95 and the table; by default what the dose says.
+    workers : int, optional
+        Threads; by default all cores.
+    progress : callable, optional
+        Called with (patients done, patients in all).
+    prepared : PreparedDose, optional
+        Of this dose and target, when many courses share them.
+
+    Returns
+    -------
+    DoseResult
+
+    Raises
+    ------
+    MaskError
+        When the target is empty.
+    DoseError
+        When the dose does not cover the target as planned.
+    MotionError
+        When more than 1e9 samples are asked for.
+
+    Examples
+    --------
+    >>> from ptvkit import Margin, SetupError, conformal_dose, expand, phantom
+    >>> ctv = phantom.region("lesion_3")
+    >>> dose = conformal_dose(expand(ctv, Margin.uniform(5)), 22.8)
+    >>> course = Course(setup=[SetupError(systematic_mm=2)], fractions=3)
+    >>> result = simulate_dose(dose, ctv, course, patients=200, seed=1)
+    >>> result.metric("dmin_gy").shape, result.probability("dmin_gy", at_least=0.95 * 22.8) > 0.7
+    ((200,), True)
+    """
+    count = whole("patients", patients, least=1, most=MOST_SAMPLES)
+    times, start = samples_of(course, samples), root(seed)
+    asked = dose.prescription_gy if prescription_gy is None else prescription_gy
+    if asked is not None:
+        asked = number("prescription_gy", asked, least=0.0, most=1e4, above=True, error=DoseError)
+    ready = prepare_dose(dose, ctv, course, seed=start) if prepared is None else prepared
+    check_size(count, course.fractions, times, len(ready.lesions))
+    threads = thread_count() if workers is None else whole("workers", workers, least=1, most=1024)
+
+    def one(task: tuple[int, int]) -> list[list[_Patient]]:
+        return _block(ready, draw_block(course, *task, start, times, ready.centre_mm), asked)
+
+    found: list[list[_Patient]] = []
+    for number_, block in enumerate(in_threads(one, list(blocks(count)), threads), start=1):
+        found.extend(block)
+        if progress is not None:
+            progress(min(number_ * BLOCK, count), count)
+    each = [
+        replace(
+            _result(ready, which, [patient[which] for patient in found], asked),
+            fractions=course.fractions,
+            samples=times,
+            seed=start,
+        )
+        for which in range(len(ready.planned))
+    ]
+    return replace(each[0], lesions=tuple(each[1:]) or (each[0],))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedDose:
+    """A dose and a target, prepared for many courses. Make one with `prepare_dose`.
+
+    Attributes
+    ----------
+    blur : Blur
+    lesions : tuple of Points
+    names : tuple of str
+    centre_mm : (3,) array
+        Centroid of the whole target, about which it turns.
+    planned : tuple of DoseMetrics
+        Without motion: of the whole, and of each lesion where there are several.
+    levels_gy : (L,) array
+    """
+
+    blur: Blur
+    lesions: tuple[Points, ...]
+    names: tuple[str, ...]
+    centre_mm: Floats
+    planned: tuple[DoseMetrics, ...]
+    levels_gy: Floats
+
+
+def prepare_dose(dose: Dose, ctv: Structure, courses: Course | Sequence[Course], *, seed: Seed = 0) -> PreparedDose:
+    """Prepare a dose and a target for one or more courses.
+
+    Raises
+    ------
+    MaskError
+        When the target is empty.
+    DoseError
+        When the dose does not cover it.
+    """
+    target = filled(ctv)
+    separate = parts(target)
+    lesions = tuple(points_of(part, inner=INNER_POINTS, surface=SURFACE_POINTS) for part in separate)
+    given = [courses] if isinstance(courses, Course) else list(courses)
+    centre = centroid(target)
+    least, most = shift_range(given, root(seed), centre)
+    everywhere = np.concatenate([points for part in lesions for points in (part.inner, part.surface)])
+    low, high = everywhere.min(axis=0), everywhere.max(axis=0)
+    if any(course.turns for course in given):
+        radius = float(np.linalg.norm(everywhere - centre, axis=1).max())
+        low, high = centre - radius, centre + radius
+    names = tuple("CTV" if len(lesions) == 1 else f"lesion {number_}" for number_ in range(1, len(lesions) + 1))
+    planned = _planned(dose, target, lesions, names)
+    return PreparedDose(
+        blur=blur_of(dose, low, high, least, most),
+        lesions=lesions,
+        names=names,
+        centre_mm=centre,
+        planned=planned,
+        levels_gy=np.linspace(0.0, HEADROOM * max(found.dmax_gy for found in planned), LEVELS),
+    )
+
+
+def _planned(dose: Dose, target: Region, lesions: Sequence[Points], names: Sequence[str]) -> tuple[DoseMetrics, ...]:
+    doses = [(dose.sample(part.inner), dose.sample(part.surface)) for part in lesions]
+    for part, sampled in zip(lesions, doses, strict=True):
+        check_covered(dose, target.name, part, *sampled)
+    return _metrics(lesions, names, doses)
+
+
+def _metrics(
+    lesions: Sequence[Points], names: Sequence[str], doses: Sequence[tuple[Floats, Floats]]
+) -> tuple[DoseMetrics, ...]:
+    """Of all lesions together, then of each."""
+    each = tuple(
+        metrics_of(name, inner, part.volume_cc, surface)
+        for name, part, (inner, surface) in zip(names, lesions, doses, strict=True)
+    )
+    if len(each) == 1:
+        return each
+    inner, surface = (np.concatenate([pair[n] for pair in doses]) for n in (0, 1))
+    return (metrics_of("CTV", inner, np.concatenate([part.volume_cc for part in lesions]), surface), *each)
+
+
+class _Patient(NamedTuple):
+    """One patient's accumulated dose in one target."""
+
+    figures: dict[str, float]
+    dvh: NDArray[np.float32]
+
+
+def _block(ready: PreparedDose, drawn: Drawn, prescription_gy: float | None) -> list[list[_Patient]]:
+    """Each patient of a block: the whole target, then each lesion where there are several."""
+    shifts, turns = drawn.shifts_mm, drawn.turns
+    points = np.concatenate([points for part in ready.lesions for points in (part.inner, part.surface)])
+    cuts = np.cumsum([len(points) for part in ready.lesions for points in (part.inner, part.surface)])[:-1]
+    found = []
+    for number_ in range(len(shifts)):
+        if turns is None:
+            mean = ready.blur.mean(points, shifts[number_].reshape(-1, 3))
+        else:
+            mean = _turned(ready, points, shifts[number_], turns[number_])
+        sampled = np.split(mean, cuts)
+        metrics = _metrics(ready.lesions, ready.names, list(zip(sampled[::2], sampled[1::2], strict=True)))
+        found.append(
+            [
+                _Patient(figures_of(one, prescription_gy), one.volumes_at(ready.levels_gy).astype(np.float32))
+                for one in metrics
+            ]
+        )
+    return found
+
+
+def _turned(ready: PreparedDose, points: Floats, shifts_mm: Floats, turns: Floats) -> Floats:
+    """Mean dose of a patient whose target turns: each fraction has its own rotation."""
+    total = np.zeros(len(points))
+    away = points - ready.centre_mm
+    for shift, turn in zip(shifts_mm, turns, strict=True):
+        total += ready.blur.mean(away @ turn.T + ready.centre_mm, shift)
+    return total / len(shifts_mm)
+
+
+def _result(ready: PreparedDose, which: int, found: Sequence[_Patient], prescription_gy: float | None) -> DoseResult:
+    planned = ready.planned[which]
+    figures = figures_of(planned, prescription_gy)
+    return DoseResult(
+        name=planned.name,
+        volume_cc=planned.volume_cc,
+        prescription_gy=prescription_gy,
+        metrics={key: np.array([patient.figures[key] for patient in found]) for key in figures},
+        planned=figures,
+        levels_gy=ready.levels_gy,
+        dvh=np.stack([patient.dvh for patient in found]),
+        planned_dvh=planned.volumes_at(ready.levels_gy),
+    )
