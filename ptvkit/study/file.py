@@ -11,20 +11,25 @@ from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ptvkit.errors import FileError, MotionError
+from ptvkit.dose.conformal import conformal_dose
+from ptvkit.dose.dose import Dose
+from ptvkit.dose.prescription import prescribe
+from ptvkit.errors import DoseError, FileError, MotionError
 from ptvkit.io.columns import decoded
+from ptvkit.io.dose import read_dose
 from ptvkit.io.files import open_input
 from ptvkit.io.traces import read_trace
 from ptvkit.motion.breathing import Breathing
 from ptvkit.motion.course import Course
+from ptvkit.motion.coverage import Structure
 from ptvkit.motion.guidance import ImageGuidance
 from ptvkit.motion.setup import SetupError
 from ptvkit.motion.variation import Variation
-from ptvkit.study.schema import TABLE, WORD, BreathingTable, StudyFile, VariationTable
+from ptvkit.study.schema import TABLE, WORD, BreathingTable, DoseTable, StudyFile, VariationTable
 
 Value = TypeVar("Value")
 
-BUILT_IN: Final = ("liver-protocol",)
+BUILT_IN: Final = {"liver-protocol": "liver-protocol.toml"}
 """Study files that come with the package, by name."""
 MOST_BYTES: Final = 10_000_000
 OF_TRACE: Final = ("axes", "patient_position", "units", "time_units", "scale", "column")
@@ -39,22 +44,35 @@ def read_study(source: str | os.PathLike[str]) -> dict[str, Any]:
     FileError
         When it cannot be read or is not TOML.
     """
+    content = read_toml(source, BUILT_IN)
     if str(source) in BUILT_IN:
-        return tomllib.loads(files("ptvkit.study").joinpath(f"{source}.toml").read_text(encoding="utf-8"))
+        return content
     path = Path(source)
-    with open_input(path, f"a .toml file, or {' or '.join(BUILT_IN)}") as file:
-        text = decoded(file.read(MOST_BYTES), path)
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise FileError(f"{path}: is not TOML: {error}") from None
-    for table, keys in (("cases", ("ctv", "ptv", "image")), ("breathing", ("trace",))):
+    for table, keys in (("cases", ("ctv", "ptv", "image")), ("breathing", ("trace",)), ("dose", ("file",))):
         found = content.get(table)
         for key in keys if isinstance(found, dict) else ():
             content[table][key] = _beside(path, content[table].get(key))
             if content[table][key] is None:
                 del content[table][key]
     return content
+
+
+def read_toml(source: str | os.PathLike[str], built_in: Mapping[str, str]) -> dict[str, Any]:
+    """Content of a TOML file, or of one that comes with the package by its name.
+
+    Raises
+    ------
+    FileError
+    """
+    if str(source) in built_in:
+        return tomllib.loads(files("ptvkit.study").joinpath(built_in[str(source)]).read_text(encoding="utf-8"))
+    path = Path(source)
+    with open_input(path, f"a .toml file, or {' or '.join(built_in)}") as file:
+        text = decoded(file.read(MOST_BYTES), path)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileError(f"{path}: is not TOML: {error}") from None
 
 
 def checked(content: Mapping[str, Any], source: str) -> StudyFile:
@@ -68,7 +86,7 @@ def checked(content: Mapping[str, Any], source: str) -> StudyFile:
     try:
         return StudyFile.model_validate(dict(content))
     except ValidationError as error:
-        raise FileError(f"{source}: {_told(error)}") from None
+        raise FileError(f"{source}: {told(error, StudyFile)}") from None
 
 
 def course_of(study: StudyFile, source: str) -> Course:
@@ -93,11 +111,41 @@ def course_of(study: StudyFile, source: str) -> Course:
     return _made(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
 
 
+def dose_of(study: StudyFile, ptv: Structure, source: str) -> Dose | None:
+    """The dose that a study file describes, idealised from the PTV or from a file; None when it describes none.
+
+    Raises
+    ------
+    FileError, DoseError
+        Naming the table whose value cannot be used.
+    """
+    table = study.dose
+    return None if table is None else _made(source, "[dose]", partial(_dose, table, ptv))
+
+
+def _dose(table: DoseTable, ptv: Structure) -> Dose:
+    idle = sorted(
+        table.model_fields_set & ({"units", "covers"} if table.file is None else {"penumbra_mm", "edge_level"})
+    )
+    if idle:
+        raise DoseError(f"{idle[0]} has no meaning {'without' if table.file is None else 'with'} file; remove it")
+    if table.file is None:
+        if table.prescription_gy is None:
+            raise DoseError("prescription_gy is missing; the prescription is never guessed")
+        return conformal_dose(ptv, table.prescription_gy, table.penumbra_mm, table.edge_level)
+    dose = read_dose(table.file, units=table.units, prescription_gy=table.prescription_gy)
+    if table.covers is None:
+        return dose
+    if table.prescription_gy is None:
+        raise DoseError("covers needs prescription_gy, what that share of the PTV gets")
+    return prescribe(dose, ptv, table.prescription_gy, table.covers)
+
+
 def _made(source: str, where: str, make: Callable[[], Value]) -> Value:
     try:
         return make()
-    except MotionError as error:
-        raise MotionError(f"{source}: {where}: {error}") from None
+    except (MotionError, DoseError) as error:
+        raise type(error)(f"{source}: {where}: {error}") from None
 
 
 def _breathing(table: BreathingTable) -> Breathing:
@@ -141,13 +189,13 @@ def _beside(path: Path, given: Any) -> Any:
     return str(path.parent / given) if isinstance(given, str) else given
 
 
-def _told(error: ValidationError) -> str:
+def told(error: ValidationError, model: type[BaseModel]) -> str:
     """The first thing that is wrong, in one line."""
     first = error.errors()[0]
     loc = [part for part in first["loc"] if part not in (WORD, TABLE)]
     where = ".".join(str(part + 1) if isinstance(part, int) else part for part in loc)
     if first["type"] == "extra_forbidden":
-        legal = _legal_keys([part for part in loc[:-1] if isinstance(part, str)])
+        legal = _legal_keys(model, [part for part in loc[:-1] if isinstance(part, str)])
         near = get_close_matches(str(loc[-1]), legal, n=1, cutoff=0.0)
         return f"{where}: no such key; did you mean {near[0]}? Legal are {', '.join(legal)}"
     message = str(first["msg"]).removeprefix("Value error, ")
@@ -156,8 +204,7 @@ def _told(error: ValidationError) -> str:
     return f"{where}: {message[0].lower()}{message[1:]}{shown}"
 
 
-def _legal_keys(where: list[str]) -> list[str]:
-    model: Any = StudyFile
+def _legal_keys(model: Any, where: list[str]) -> list[str]:
     for part in where:
         model = _model_in(model.model_fields[part].annotation)
     return list(model.model_fields)

@@ -113,6 +113,34 @@ class BreathingTable(Table):
     block_s: float = 20.0
 
 
+class DoseTable(Table):
+    """``[dose]``: an idealised dose, or one from a file."""
+
+    prescription_gy: float | None = None
+    # idealised: conformal to the PTV
+    penumbra_mm: Vector = 3.2
+    edge_level: float = 0.95
+    # from a file
+    file: str | None = None
+    units: Literal["Gy", "cGy"] | None = None
+    covers: float | None = None
+
+
+class LimitTable(Table):
+    """``[[limits]]``: a `DoseLimit`."""
+
+    structure: str
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+
+class LimitsFile(Table):
+    """A file of limits."""
+
+    limits: list[LimitTable] = []
+
+
 class SimulationTable(Table):
     """``[simulation]``: how many, how often, how sure."""
 
@@ -131,4 +159,5 @@ class StudyFile(Table):
     errors: list[ErrorTable] = []
     guidance: GuidanceTable | None = None
     breathing: BreathingTable | None = None
+    dose: DoseTable | None = None
     simulation: SimulationTable = SimulationTable()

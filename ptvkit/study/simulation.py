@@ -8,6 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.dose.dose import Dose
+from ptvkit.dose.result import DoseResult
+from ptvkit.dose.simulate import simulate_dose
 from ptvkit.motion.course import BLOCK, Course, Drawn, draw_block
 from ptvkit.motion.coverage import Prepared, Structure, filled, prepare
 from ptvkit.motion.maps import ProbabilityMaps, probability_maps
@@ -40,6 +43,9 @@ class Simulation:
         That patient's displacements.
     depth_mm : (fractions, samples) array
         Their reach outside the PTV; negative inside.
+    dose : Dose, optional
+    dosed : DoseResult, optional
+        What of it the target got; the same patients.
     """
 
     result: CoverageResult
@@ -49,6 +55,8 @@ class Simulation:
     pictured: int
     course: Drawn
     depth_mm: NDArray[np.float64]
+    dose: Dose | None = None
+    dosed: DoseResult | None = None
 
 
 def simulate_all(
@@ -57,6 +65,8 @@ def simulate_all(
     course: Course,
     ask: SimulationTable,
     stage: Stage = lambda _: nullcontext(),
+    *,
+    dose: Dose | None = None,
 ) -> Simulation:
     """Simulate a course on a target: coverage, what each error costs, what guidance leaves of it, where the target is.
 
@@ -68,6 +78,8 @@ def simulate_all(
         How many patients, which seed.
     stage : callable
         Opens a context for each part of the work, which gives a progress callback or None.
+    dose : Dose, optional
+        To be accumulated too.
     """
     ctv, ptv = filled(ctv), filled(ptv)  # once for all that follows
     with stage("courses") as tell:
@@ -83,6 +95,12 @@ def simulate_all(
             progress=tell,
             prepared=ready,
         )
+    dosed = None
+    if dose is not None:
+        with stage("dose") as tell:
+            dosed = simulate_dose(
+                dose, ctv, course, patients=result.patients, seed=ask.seed, samples=ask.samples, progress=tell
+            )
     few = min(ask.patients, SPLIT_PATIENTS)
     with stage("what each error costs") as tell:
         costs = coverage_split(
@@ -101,6 +119,8 @@ def simulate_all(
         pictured=pictured,
         course=drawn,
         depth_mm=depth,
+        dose=dose,
+        dosed=dosed,
     )
 
 

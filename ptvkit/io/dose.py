@@ -1,0 +1,70 @@
+"""Doses as files."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ptvkit.dose.dose import Dose
+from ptvkit.errors import DoseError
+from ptvkit.io.nifti import read_image, write_image
+
+PathLike = str | os.PathLike[str]
+
+UNITS: Final = {"Gy": 1.0, "cGy": 0.01}
+DOUBTFUL_GY: Final = 300.0
+"""No external-beam course reaches this: such a figure is one of cGy, unless its unit is said."""
+
+
+def read_dose(
+    path: PathLike,
+    *,
+    units: str | None = None,
+    prescription_gy: float | None = None,
+    frame: str | None = None,
+) -> Dose:
+    """Read a dose distribution from a NIfTI file.
+
+    Parameters
+    ----------
+    path : path
+    units : {"Gy", "cGy"}, optional
+        Gy when not said; then values that only cGy explain are refused.
+    prescription_gy : float, optional
+        What was prescribed; never guessed from the values.
+    frame : str, optional
+        Name of the frame of reference, for sums.
+
+    Returns
+    -------
+    Dose
+
+    Raises
+    ------
+    FileError, GridError
+        When the file cannot be read.
+    DoseError
+        When it holds no dose: 0 everywhere, negative, NaN, or in cGy without saying so.
+    """
+    if units is not None and units not in UNITS:
+        raise DoseError(f"units {units!r}: use 'Gy' or 'cGy'")
+    values, grid = read_image(path)
+    if units is None and np.nanmax(values, initial=0.0) > DOUBTFUL_GY:
+        raise DoseError(
+            f"{path}: reaches {float(np.nanmax(values)):.0f}, which must be cGy; give units='cGy' (--units cGy), or"
+            " units='Gy' if it is right"
+        )
+    factor = np.float32(UNITS[units or "Gy"])
+    return Dose(values=values * factor, grid=grid, prescription_gy=prescription_gy, frame=frame, name=str(path))
+
+
+def write_dose(dose: Dose, path: PathLike) -> None:
+    """Write a dose in Gy as NIfTI, whole or not at all: float32, sform and qform codes set, units mm.
+
+    Raises
+    ------
+    FileError
+        When it cannot be written.
+    """
+    write_image(dose.values, dose.grid, Path(path))
