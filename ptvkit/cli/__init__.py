@@ -7,6 +7,8 @@ from typing import Any
 import typer
 
 from ptvkit.cli.demo import demo
+from ptvkit.cli.dose import dose
+from ptvkit.cli.recipe import recipe
 from ptvkit.cli.setup_stats import setup_stats
 from ptvkit.cli.simulate import simulate
 from ptvkit.cli.targets import targets
@@ -24,6 +26,8 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(targets)
 app.command()(simulate)
+app.command()(dose)
+app.command()(recipe)
 app.command()(trace)
 app.command("setup-stats")(setup_stats)
 

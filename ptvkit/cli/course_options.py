@@ -1,9 +1,15 @@
 """Options of a course: from words to the tables of a study file."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ptvkit.errors import MotionError
+
+REPLACED: Final = {
+    "breathing": ((frozenset({"preset", "amplitude_mm", "trace"}), ("reference", "reference_seen_by")),),
+    "dose": ((frozenset({"file"}), ("prescription_gy",)),),
+}
+"""Tables in which some options begin anew, and what of the old one still holds then."""
 
 
 def guidance_flags(
@@ -31,13 +37,13 @@ def merged(content: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
             found.pop(name, None)
         elif isinstance(table, Mapping):
             asked = {key: value for key, value in table.items() if value is not None}
-            if name == "breathing" and (kind := {"preset", "amplitude_mm", "trace"} & asked.keys()):
-                if asked.get("preset") == "none":
-                    found.pop(name, None)
-                    continue
-                old = found.get(name, {})
-                kept = ("reference", "reference_seen_by") if kind else tuple(old)
-                found[name] = {key: old[key] for key in kept if key in old}
+            if "none" in (asked.get("preset"), asked.get("file")):
+                found.pop(name, None)
+                continue
+            # another breathing, or a dose from a file, leaves behind what described the one before
+            for kinds, kept in REPLACED.get(name, ()):
+                if kinds & asked.keys():
+                    found[name] = {key: value for key, value in found.get(name, {}).items() if key in kept}
             if asked:
                 found[name] = {**found.get(name, {}), **asked}
     return found

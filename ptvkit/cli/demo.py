@@ -44,8 +44,7 @@ def demo(
     simulate(
         out=out, ctv=f"{out / 'ctv.nii.gz'}", ptv=f"{out / 'ptv.nii.gz'}", study=STUDY, image=f"{out / 'ct.nii.gz'}"
     )
-    pictures = ("targets", *(f"coverage_{name}" for name in ("misses", "course", "budget", "map")))
-    console.print(f"Pictures in {out}: {', '.join(f'{name}.png' for name in pictures)}")
+    console.print(f"Pictures in {out}: {', '.join(sorted(path.name for path in out.glob('*.png')))}")
     console.print("The same:")
     console.print(
         f"  ptvkit targets {out}/gtv.nii.gz --limit {out}/liver.nii.gz"

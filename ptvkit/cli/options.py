@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
@@ -77,6 +77,21 @@ def note(warned: list[str], text: str) -> None:
     """A remark that is no warning: said, and kept in the result."""
     warned.append(text)
     print(f"ptvkit: {text}", file=sys.stderr)
+
+
+def print_rows(rows: Sequence[Sequence[str]], title: str, caption: str) -> None:
+    """A table on stdout: headings first, the first column to the left."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = caption
+    headings, *lines = rows
+    for column, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if column else "left")
+    for line in lines:
+        table.add_row(*line)
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
 
 
 @contextmanager

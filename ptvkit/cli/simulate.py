@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ptvkit.cli.course_options import as_reference, guidance_flags, merged, parsed_error, triple
-from ptvkit.cli.options import Structure, note, output_folder, progress_bar, told_warnings
+from ptvkit.cli.options import Structure, note, output_folder, print_rows, progress_bar, told_warnings
 from ptvkit.errors import MotionError
 
 if TYPE_CHECKING:
+    from ptvkit.dose.result import DoseResult
     from ptvkit.motion.residuals import Residual
     from ptvkit.motion.result import CoverageResult
     from ptvkit.study.schema import StudyFile
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 OUTPUTS = (
     "coverage.csv",
+    "dose.csv",
+    "dose.json",
+    *(f"dose_{name}.png" for name in ("dvh", "population", "map")),
     "coverage.json",
     "coverage_budget.png",
     "coverage_course.png",
@@ -88,6 +92,17 @@ def simulate(
     reference: Annotated[
         str | None, typer.Option(help="Planned on: time_mean, exhale, inhale, mid_range, snapshot, or LR,AP,SI.")
     ] = None,
+    dose: Annotated[
+        str | None, typer.Option(help="The plan's dose, a NIfTI file in Gy; or none.", metavar="FILE")
+    ] = None,
+    units: Annotated[str | None, typer.Option(help="Of the dose file: Gy or cGy.")] = None,
+    prescription: Annotated[
+        float | None, typer.Option(help="Gy; without --dose an idealised dose conforms to the PTV.")
+    ] = None,
+    penumbra: Annotated[str | None, typer.Option(help=f"SD of the idealised dose's penumbra, {TRIPLE}.")] = None,
+    edge_level: Annotated[
+        float | None, typer.Option(help="Share of the prescription on the PTV's surface, idealised.")
+    ] = None,
     fractions: Annotated[int | None, typer.Option(help="Fractions of each course.")] = None,
     patients: Annotated[int | None, typer.Option(help="Patients to simulate.")] = None,
     samples: Annotated[int | None, typer.Option(help="Times within each fraction.")] = None,
@@ -96,13 +111,14 @@ def simulate(
         float | None, typer.Option(help="Go on until the 95 % interval of containment is no wider than this.")
     ] = None,
     image: Annotated[str | None, typer.Option(help="CT behind the map of probability.", metavar="FILE")] = None,
-    pictures: Annotated[bool, typer.Option(help="Write four pictures.")] = True,
+    pictures: Annotated[bool, typer.Option(help="Write pictures.")] = True,
     maps: Annotated[bool, typer.Option(help="Write two maps of probability.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print coverage.json instead of the table.")] = False,
 ) -> None:
-    """Simulate courses of treatment: does the CTV stay inside the PTV, how far does it get out, how often, where.
+    """Simulate courses of treatment: does the CTV stay inside the PTV, and what dose does it get.
 
-    Writes coverage.json, coverage.csv, two maps of probability and four pictures.
+    Writes coverage.json, coverage.csv, two maps of probability and four pictures; with a dose also dose.json, dose.csv
+    and three more.
     """
     from ptvkit.study.file import checked, read_study
 
@@ -121,6 +137,13 @@ def simulate(
             "patient_position": patient_position,
             "scale": triple("--scale", scale),
             "reference": as_reference(reference),
+        },
+        "dose": {
+            "file": dose,
+            "units": units,
+            "prescription_gy": prescription,
+            "penumbra_mm": triple("--penumbra", penumbra),
+            "edge_level": edge_level,
         },
         "simulation": {
             "fractions": fractions,
@@ -141,6 +164,7 @@ def simulate(
         sys.stdout.write((out / "coverage.json").read_text(encoding="utf-8"))
     else:
         print_result(found.result, out, perf_counter() - started)
+        print_dose(found.dosed)
         print_budget(found)
 
 
@@ -149,9 +173,10 @@ def run(
 ) -> "Simulation":
     """Simulate and write."""
     from ptvkit.io.coverage_files import write_coverage
+    from ptvkit.io.dose_files import write_dose_result
     from ptvkit.io.files import refuse_overwrite, write_together
     from ptvkit.io.provenance import Provenance, source_of
-    from ptvkit.study.file import course_of
+    from ptvkit.study.file import course_of, dose_of
     from ptvkit.study.simulation import simulate_all
 
     course = course_of(tables, study or "the options")
@@ -163,7 +188,8 @@ def run(
     ctv, ptv = (target.read() for target in targets)
     if not ctv.grid.matches(ptv.grid):
         note(warned, f"{ctv.name} and {ptv.name} are on different grids; the PTV's surface is resampled onto the CTV's")
-    found = simulate_all(ctv, ptv, course, tables.simulation, progress_bar)
+    planned = dose_of(tables, ptv, study or "the options")
+    found = simulate_all(ctv, ptv, course, tables.simulation, progress_bar, dose=planned)
     provenance = Provenance(inputs=tuple(source_of(path) for path in sorted(files)), method="simulation", margins={})
     with write_together(out, files) as stage:
         write_coverage(
@@ -177,10 +203,16 @@ def run(
             maps=found.maps if extras.maps else None,
             warnings=warned,
         )
+        if found.dosed is not None:
+            write_dose_result(found.dosed, stage, home=out, provenance=provenance, asked=content, warnings=warned)
         if extras.pictures:
             from ptvkit.report.coverage_charts import save_pictures
+            from ptvkit.report.dose_charts import save_dose_pictures
 
-            save_pictures(found, {"CTV": ctv, "PTV": ptv}, behind(tables.cases.image), stage)
+            image, structures = behind(tables.cases.image), {"CTV": ctv, "PTV": ptv}
+            save_pictures(found, structures, image, stage)
+            if found.dosed is not None and found.dose is not None:
+                save_dose_pictures(found.dosed, found.dose, structures, image, stage)
     return found
 
 
@@ -192,6 +224,7 @@ def input_files(tables: "StudyFile", study: str | None) -> set[Path]:
     paths = [traces] if isinstance(traces, str) else list(traces)
     paths += [study] if study is not None and study not in BUILT_IN else []
     paths += [tables.cases.image] if tables.cases.image is not None else []
+    paths += [tables.dose.file] if tables.dose is not None and tables.dose.file is not None else []
     return {Path(path) for path in paths}
 
 
@@ -204,28 +237,24 @@ def behind(image: str | None) -> Any:
 
 def print_result(result: "CoverageResult", out: Path, seconds: float) -> None:
     """The figures that a physicist looks for first, a line for the target and one for each lesion."""
-    from rich.console import Console
-    from rich.table import Table
-
     from ptvkit.motion.result import NOTE
 
-    table = Table(title=f"Coverage in {out}", title_justify="left", caption_justify="left")
-    table.caption = (
+    caption = (
         f"{result.patients} patients × {result.fractions} fractions × {result.samples} times, seed {result.seed}; 95 %"
         f" simulation intervals. Contained: patients whose target never leaves the PTV. {seconds:.1f} s.\n{NOTE}"
     )
-    for row, cells in enumerate(result.table()):
-        if row == 0:
-            for cell in cells:
-                table.add_column(cell, justify="left" if not cell else "right")
-        else:
-            table.add_row(*cells)
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(table)
+    print_rows(result.table(), f"Coverage in {out}", caption)
     for name, estimate in result.parameter_intervals.items():
-        console.print(
-            f"By the size of the samples behind Σ, {name} lies between {estimate.low:.3f} and {estimate.high:.3f}."
-        )
+        print(f"By the size of the samples behind Σ, {name} lies between {estimate.low:.3f} and {estimate.high:.3f}.")
+
+
+def print_dose(result: "DoseResult | None") -> None:
+    """The same for the accumulated dose, where one was simulated."""
+    from ptvkit.dose.result import NOTE
+
+    if result is not None:
+        prescription = f"Prescription {result.prescription_gy:g} Gy. " if result.prescription_gy else ""
+        print_rows(result.table(), "Accumulated dose", f"{prescription}10 % below: of the patients.\n{NOTE}")
 
 
 def sds(left: "Residual") -> tuple[str, str]:
@@ -236,20 +265,13 @@ def sds(left: "Residual") -> tuple[str, str]:
 
 def print_budget(found: "Simulation") -> None:
     """What guidance leaves of each error, and what would be contained without it."""
-    from rich.console import Console
-    from rich.table import Table
-
     from ptvkit.motion.split import ALL
 
-    table = Table(title="Where the error budget goes", title_justify="left", caption_justify="left")
-    table.caption = "left after guidance, SD in mm: LR, AP, SI; contained when a source is missing"
-    for column in ("", "systematic Σ'", "random σ'", "contained without"):
-        table.add_column(column, justify="left" if not column else "right")
     without = {cost.name: f"{cost.contained_without:.3f}" for cost in found.costs if cost.name != ALL}
     *parts, total = found.residuals
-    for left in parts:
-        table.add_row(left.name, *sds(left), without.pop(left.name, ""))
-    for name, contained in without.items():
-        table.add_row(name, "", "", contained)
-    table.add_row(total.name, *sds(total), "")
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    rows = [("", "systematic Σ'", "random σ'", "contained without")]
+    rows += [(left.name, *sds(left), without.pop(left.name, "")) for left in parts]
+    rows += [(name, "", "", contained) for name, contained in without.items()]
+    rows += [(total.name, *sds(total), "")]
+    caption = "left after guidance, SD in mm: LR, AP, SI; contained when a source is missing"
+    print_rows(rows, "Where the error budget goes", caption)

@@ -24,10 +24,13 @@ from ptvkit.values import number, whole
 Floats = NDArray[np.float64]
 
 INNER_POINTS: Final = 20_000
-"""Parts of each lesion's volume."""
-SURFACE_POINTS: Final = 6_000
+"""Parts of the target's volume, shared among lesions; none has fewer than `FEWEST_POINTS`, if it has so many nodes."""
+FEWEST_POINTS: Final = 5_000
+SURFACE_POINTS: Final = 4_000
 LEVELS: Final = 241
 HEADROOM: Final = 1.02
+ROOM: Final = 1.1
+"""Rotations beyond this share of the first block's largest are slower, not wrong."""
 
 
 def simulate_dose(
@@ -126,7 +129,8 @@ class PreparedDose:
 
     Attributes
     ----------
-    blur : Blur
+    blurs : tuple of Blur
+        One for each lesion.
     lesions : tuple of Points
     names : tuple of str
     centre_mm : (3,) array
@@ -136,7 +140,7 @@ class PreparedDose:
     levels_gy : (L,) array
     """
 
-    blur: Blur
+    blurs: tuple[Blur, ...]
     lesions: tuple[Points, ...]
     names: tuple[str, ...]
     centre_mm: Floats
@@ -156,25 +160,37 @@ def prepare_dose(dose: Dose, ctv: Structure, courses: Course | Sequence[Course],
     """
     target = filled(ctv)
     separate = parts(target)
-    lesions = tuple(points_of(part, inner=INNER_POINTS, surface=SURFACE_POINTS) for part in separate)
+    volumes = np.array([part.volume_cc for part in separate])
+    shares = np.maximum(INNER_POINTS * volumes / volumes.sum(), FEWEST_POINTS).astype(int)
+    lesions = tuple(
+        points_of(part, inner=int(inner), surface=SURFACE_POINTS) for part, inner in zip(separate, shares, strict=True)
+    )
     given = [courses] if isinstance(courses, Course) else list(courses)
-    centre = centroid(target)
-    least, most = shift_range(given, root(seed), centre)
-    everywhere = np.concatenate([points for part in lesions for points in (part.inner, part.surface)])
-    low, high = everywhere.min(axis=0), everywhere.max(axis=0)
-    if any(course.turns for course in given):
-        radius = float(np.linalg.norm(everywhere - centre, axis=1).max())
-        low, high = centre - radius, centre + radius
+    centre, start = centroid(target), root(seed)
+    least, most = shift_range(given, start, centre)
+    angle = max(_largest_angle(course, start) for course in given)
     names = tuple("CTV" if len(lesions) == 1 else f"lesion {number_}" for number_ in range(1, len(lesions) + 1))
     planned = _planned(dose, target, lesions, names)
     return PreparedDose(
-        blur=blur_of(dose, low, high, least, most),
+        blurs=tuple(_blur(dose, part, centre, angle, least, most) for part in lesions),
         lesions=lesions,
         names=names,
         centre_mm=centre,
         planned=planned,
         levels_gy=np.linspace(0.0, HEADROOM * max(found.dmax_gy for found in planned), LEVELS),
     )
+
+
+def _largest_angle(course: Course, seed: int) -> float:
+    """Of the rotations of the first block, rad, and some room."""
+    turns = draw_block(course, 0, BLOCK, seed, 1, np.zeros(3)).rotations_rad
+    return 0.0 if turns is None else ROOM * float(np.linalg.norm(turns, axis=-1).max())
+
+
+def _blur(dose: Dose, part: Points, centre: Floats, angle: float, least: Floats, most: Floats) -> Blur:
+    points = np.concatenate([part.inner, part.surface])
+    room = angle * float(np.linalg.norm(points - centre, axis=1).max())
+    return blur_of(dose, points.min(axis=0) - room, points.max(axis=0) + room, least, most)
 
 
 def _planned(dose: Dose, target: Region, lesions: Sequence[Points], names: Sequence[str]) -> tuple[DoseMetrics, ...]:
@@ -208,16 +224,11 @@ class _Patient(NamedTuple):
 def _block(ready: PreparedDose, drawn: Drawn, prescription_gy: float | None) -> list[list[_Patient]]:
     """Each patient of a block: the whole target, then each lesion where there are several."""
     shifts, turns = drawn.shifts_mm, drawn.turns
-    points = np.concatenate([points for part in ready.lesions for points in (part.inner, part.surface)])
-    cuts = np.cumsum([len(points) for part in ready.lesions for points in (part.inner, part.surface)])[:-1]
     found = []
-    for number_ in range(len(shifts)):
-        if turns is None:
-            mean = ready.blur.mean(points, shifts[number_].reshape(-1, 3))
-        else:
-            mean = _turned(ready, points, shifts[number_], turns[number_])
-        sampled = np.split(mean, cuts)
-        metrics = _metrics(ready.lesions, ready.names, list(zip(sampled[::2], sampled[1::2], strict=True)))
+    for number_, moved in enumerate(shifts):
+        turned = None if turns is None else turns[number_]
+        sampled = [_accumulated(ready, which, moved, turned) for which in range(len(ready.lesions))]
+        metrics = _metrics(ready.lesions, ready.names, sampled)
         found.append(
             [
                 _Patient(figures_of(one, prescription_gy), one.volumes_at(ready.levels_gy).astype(np.float32))
@@ -227,13 +238,17 @@ def _block(ready: PreparedDose, drawn: Drawn, prescription_gy: float | None) -> 
     return found
 
 
-def _turned(ready: PreparedDose, points: Floats, shifts_mm: Floats, turns: Floats) -> Floats:
-    """Mean dose of a patient whose target turns: each fraction has its own rotation."""
-    total = np.zeros(len(points))
-    away = points - ready.centre_mm
-    for shift, turn in zip(shifts_mm, turns, strict=True):
-        total += ready.blur.mean(away @ turn.T + ready.centre_mm, shift)
-    return total / len(shifts_mm)
+def _accumulated(ready: PreparedDose, which: int, shifts_mm: Floats, turns: Floats | None) -> tuple[Floats, Floats]:
+    """Mean dose of one patient's lesion, inside and on its surface, over fractions and times (fractions, times, 3)."""
+    part, blur = ready.lesions[which], ready.blurs[which]
+    points = np.concatenate([part.inner, part.surface])
+    if turns is None:
+        mean = blur.mean(points, shifts_mm.reshape(-1, 3))
+    else:  # each fraction has its own rotation
+        away = points - ready.centre_mm
+        turned = (away @ turn.T + ready.centre_mm for turn in turns)
+        mean = np.mean([blur.mean(at, shift) for at, shift in zip(turned, shifts_mm, strict=True)], axis=0)
+    return mean[: len(part.inner)], mean[len(part.inner) :]
 
 
 def _result(ready: PreparedDose, which: int, found: Sequence[_Patient], prescription_gy: float | None) -> DoseResult:

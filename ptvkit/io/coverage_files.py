@@ -8,7 +8,7 @@ import numpy as np
 
 from ptvkit.io.files import write_whole
 from ptvkit.io.nifti import write_image
-from ptvkit.io.provenance import Provenance, source_as_json, source_of, versions, write_json, write_sidecar
+from ptvkit.io.provenance import Provenance, file_entry, record, write_json, write_sidecar
 from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.maps import ProbabilityMaps
 from ptvkit.motion.residuals import Residual
@@ -64,9 +64,9 @@ def write_coverage(
             path = stage / f"{name}.nii.gz"
             write_image(getattr(maps, field), maps.grid, path)
             write_sidecar(path, provenance, home=home)
-            files[name] = {"path": path.name, "sha256": source_of(path).sha256}
+            files[name] = file_entry(path)
     _write_table(result, stage / "coverage.csv")
-    files["coverage"] = {"path": "coverage.csv", "sha256": source_of(stage / "coverage.csv").sha256}
+    files["coverage"] = file_entry(stage / "coverage.csv")
     content = {
         "schema": SCHEMA,
         "note": NOTE,
@@ -75,12 +75,7 @@ def write_coverage(
         "costs": [_cost(cost) for cost in costs],
         "maps": dict(MAPS.values()) if maps is not None else {},
         "asked": dict(asked),
-        "warnings": list(warnings),
-        "files": files,
-        "inputs": [source_as_json(source, home) for source in provenance.inputs],
-        "command": list(provenance.command),
-        "created": provenance.created.isoformat(timespec="seconds"),
-        "versions": versions(),
+        **record(provenance, home, files, warnings),
     }
     write_json(stage / "coverage.json", content)
     return content

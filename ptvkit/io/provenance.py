@@ -193,6 +193,26 @@ def source_as_json(source: Source, folder: Path) -> dict[str, str]:
     return {"path": Path(path).as_posix(), "sha256": source.sha256}
 
 
+def file_entry(path: Path) -> dict[str, str]:
+    """A written file as a result's JSON lists it: its name and hash."""
+    return {"path": path.name, "sha256": source_of(path).sha256}
+
+
+def record(
+    provenance: Provenance, home: Path, files: Mapping[str, dict[str, str]], warnings: Iterable[str]
+) -> dict[str, Any]:
+    """The end of every result's JSON: what was warned of and written, from what, by which command and versions."""
+    return {
+        "warnings": list(warnings),
+        "files": dict(files),
+        "inputs": [source_as_json(source, home) for source in provenance.inputs],
+        "method": provenance.method,
+        "command": list(provenance.command),
+        "created": provenance.created.isoformat(timespec="seconds"),
+        "versions": versions(),
+    }
+
+
 def _change(path: Path, sha256: str) -> str:
     if not path.exists():
         return "is missing"

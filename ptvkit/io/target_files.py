@@ -10,7 +10,7 @@ from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
 from ptvkit.io.nifti import write_mask
-from ptvkit.io.provenance import Provenance, source_as_json, source_of, versions, write_json, write_sidecar
+from ptvkit.io.provenance import Provenance, file_entry, record, write_json, write_sidecar
 from ptvkit.margins.targets import Targets
 
 SCHEMA: Final = "ptvkit-targets/1"
@@ -57,18 +57,12 @@ def write_targets(
         path = stage / f"{name}.nii.gz"
         write_mask(mask, path)
         write_sidecar(path, provenance, home=home)
-        files[name] = {"path": path.name, "sha256": source_of(path).sha256}
+        files[name] = file_entry(path)
     content = {
         "schema": SCHEMA,
         "note": NOTE,
         **summary(targets, grid, masks),
-        "warnings": list(warnings),
-        "files": files,
-        "inputs": [source_as_json(source, home) for source in provenance.inputs],
-        "method": provenance.method,
-        "command": list(provenance.command),
-        "created": provenance.created.isoformat(timespec="seconds"),
-        "versions": versions(),
+        **record(provenance, home, files, warnings),
     }
     write_json(stage / "targets.json", content)
     return content

@@ -33,7 +33,7 @@ WINDOW_HU: Final = (-160.0, 240.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Overlay:
-    """Shares from 0 to 1, drawn in colours over the image.
+    """Values drawn in colours over the image: shares of the time, or dose.
 
     Attributes
     ----------
@@ -44,6 +44,8 @@ class Overlay:
         What the colours mean.
     low, high : float
         Ends of the colours; what lies below `low` takes the colour of `low`.
+    lines : tuple of float
+        Values at which a line is drawn.
     """
 
     values: NDArray[np.floating[Any]]
@@ -51,6 +53,7 @@ class Overlay:
     label: str
     low: float = 0.0
     high: float = 1.0
+    lines: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +212,9 @@ def _show_overlay(
     # the nearest node: a share is not mixed with what has none
     shown = ndimage.map_coordinates(overlay.values, index, order=0, mode="constant", cval=np.nan)
     box = (across[0], across[-1], up[0], up[-1])
+    if overlay.lines:
+        smooth = ndimage.map_coordinates(np.nan_to_num(overlay.values), index, order=1, mode="constant", cval=0.0)
+        axis.contour(across, up, smooth, levels=sorted(overlay.lines), colors=[INK], linewidths=0.7, alpha=0.8)
     axis.imshow(
         shown, cmap=SHARES, vmin=overlay.low, vmax=overlay.high, extent=box, origin="lower", alpha=0.75, aspect="equal"
     )

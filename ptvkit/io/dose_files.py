@@ -1,0 +1,98 @@
+"""Accumulated dose as files: `dose.json`, `dose.csv`."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ptvkit.dose.result import NOTE, V95, DoseResult
+from ptvkit.io.coverage_files import estimate
+from ptvkit.io.files import write_whole
+from ptvkit.io.provenance import Provenance, file_entry, record, write_json
+
+SCHEMA: Final = "ptvkit-dose/1"
+QUANTILES: Final = (0.05, 0.1, 0.5, 0.9, 0.95)
+
+
+def write_dose_result(
+    result: DoseResult,
+    stage: Path,
+    *,
+    home: Path,
+    provenance: Provenance,
+    asked: Mapping[str, Any],
+    warnings: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Write a result into a folder: figures as JSON, a line for each patient and target as CSV.
+
+    Parameters
+    ----------
+    result : DoseResult
+    stage : Path
+        The folder to write to, as from `ptvkit.io.files.write_together`.
+    home : Path
+        The folder in which the files will end: paths in the JSON file are relative to it.
+    provenance : Provenance
+    asked : mapping
+        What was simulated, as the study file has it.
+    warnings : iterable of str
+
+    Returns
+    -------
+    dict
+        The content of `dose.json`.
+    """
+    _write_table(result, stage / "dose.csv")
+    content = {
+        "schema": SCHEMA,
+        "note": NOTE,
+        "patients": result.patients,
+        "fractions": result.fractions,
+        "samples": result.samples,
+        "seed": result.seed,
+        "prescription_gy": result.prescription_gy,
+        "target": figures(result),
+        "lesions": [figures(lesion) for lesion in result.lesions],
+        "asked": dict(asked),
+        **record(provenance, home, {"dose": file_entry(stage / "dose.csv")}, warnings),
+    }
+    write_json(stage / "dose.json", content)
+    return content
+
+
+def figures(result: DoseResult) -> dict[str, Any]:
+    """Figures of one target: quantiles over patients, and shares that reach 95 % of the prescription."""
+    found: dict[str, Any] = {
+        "name": result.name,
+        "volume_cc": result.volume_cc,
+        "planned": dict(result.planned),
+        "patients": {
+            name: {f"{level:g}": float(np.quantile(values, level)) for level in QUANTILES}
+            for name, values in result.metrics.items()
+        },
+    }
+    if result.prescription_gy is not None:
+        goal = 0.95 * result.prescription_gy
+        found["at_least_95_percent"] = {
+            name: estimate(result.probability(name, goal)) for name in result.metrics if name != V95
+        }
+    middle, low, high = result.dvh_band()
+    found["dvh"] = {
+        "dose_gy": result.levels_gy.tolist(),
+        "planned": result.planned_dvh.tolist(),
+        "median": middle.tolist(),
+        "5_percent": low.tolist(),
+        "95_percent": high.tolist(),
+    }
+    return found
+
+
+def _write_table(result: DoseResult, path: Path) -> None:
+    shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
+    with write_whole(path) as file:
+        file.write((",".join(("patient", "target", *result.metrics)) + "\n").encode())
+        for patient in range(result.patients):
+            for target in shown:
+                values = ",".join(f"{values[patient]:.5f}" for values in target.metrics.values())
+                file.write(f"{patient + 1},{target.name},{values}\n".encode())
