@@ -1,7 +1,9 @@
 from . import phantom as phantom
+from . import recipes as recipes
 from .dose.conformal import conformal_dose
 from .dose.dose import Dose
 from .dose.fractionation import bed, eqd2, plan_sum
+from .dose.limits import DoseLimit, LimitCheck, check_limits
 from .dose.metrics import DoseMetrics, dose_metrics, dvh
 from .dose.prescription import Conformity, conformity, prescribe
 from .dose.result import DoseResult
@@ -14,6 +16,7 @@ from .geometry.grid import Grid
 from .geometry.mask import Mask
 from .geometry.reconstruct import region_from_mask
 from .geometry.region import Region
+from .io.dose import read_dose, write_dose
 from .io.nifti import read_grid, read_image, read_labels, read_mask, write_image, write_mask
 from .io.shifts import read_shifts
 from .io.traces import read_trace
@@ -37,6 +40,8 @@ from .motion.simulate import simulate_coverage
 from .motion.split import Cost, coverage_split
 from .motion.trajectory import Trajectory
 from .motion.variation import Variation
+from .study.limits import read_limits
+from .study.recipe_check import RecipeCheck, check_recipe
 
 __all__ = [
     "Breathing",
@@ -46,6 +51,7 @@ __all__ = [
     "CoverageResult",
     "Dose",
     "DoseError",
+    "DoseLimit",
     "DoseMetrics",
     "DoseResult",
     "Estimate",
@@ -53,6 +59,7 @@ __all__ = [
     "Grid",
     "GridError",
     "ImageGuidance",
+    "LimitCheck",
     "Margin",
     "MarginError",
     "Mask",
@@ -61,6 +68,7 @@ __all__ = [
     "ProbabilityMaps",
     "PtvkitError",
     "PtvkitWarning",
+    "RecipeCheck",
     "Region",
     "Residual",
     "SetupError",
@@ -71,6 +79,8 @@ __all__ = [
     "Variation",
     "bed",
     "breathing_presets",
+    "check_limits",
+    "check_recipe",
     "conformal_dose",
     "conformity",
     "contract",
@@ -93,12 +103,15 @@ __all__ = [
     "prescribe",
     "probability_maps",
     "prv",
+    "read_dose",
     "read_grid",
     "read_image",
     "read_labels",
+    "read_limits",
     "read_mask",
     "read_shifts",
     "read_trace",
+    "recipes",
     "region_from_mask",
     "residual_errors",
     "ring",
@@ -109,6 +122,7 @@ __all__ = [
     "trace_statistics",
     "union",
     "wall",
+    "write_dose",
     "write_image",
     "write_mask",
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from ptvkit.dose.dose import Dose, spline_of
-from ptvkit.kernels.spline import mean_of_shifts, sample_spline, spread_shifts
+from ptvkit.kernels.spline import sample_spline, spread_shifts
 
 Floats = NDArray[np.float64]
 
@@ -29,21 +29,21 @@ class Blur:
 
     Attributes
     ----------
-    coefficients, to_index
-        Of the dose's spline on a window that holds the target and its displacements.
+    dose : Dose
     spectrum : complex array
-        Of the coefficients' own coefficients: the mean's spline comes out of one product.
-    lengths, size : tuple of int
-        Of the transform, and of the mean's window.
+        Of the dose on a window, as the coefficients of its spline's coefficients: the mean's spline comes out of one
+        product.
+    lengths, size, reach : (3,)
+        Of the transform, of the mean's window, and of the density's.
     mean_to_index, shift_to_index : (3, 4) array
         From mm to the mean's nodes, and from a displacement to those of the density.
     """
 
-    coefficients: NDArray[np.float32]
-    to_index: Floats
+    dose: Dose
     spectrum: NDArray[np.complex64]
     lengths: tuple[int, int, int]
     size: tuple[int, int, int]
+    reach: tuple[int, int, int]
     mean_to_index: Floats
     shift_to_index: Floats
 
@@ -51,17 +51,17 @@ class Blur:
         """Mean dose (N,), Gy, of points (N, 3) over displacements (M, 3), mm."""
         if len(shifts_mm) > FEW:
             density = np.zeros(self.lengths, np.float32)
-            if spread_shifts(density, self.shift_to_index, shifts_mm):
+            if spread_shifts(density, self.reach, self.shift_to_index, shifts_mm):
                 found = self._sampled(density / np.float32(len(shifts_mm)), points_mm)
                 if not np.isnan(found).any():
                     return found
-        return mean_of_shifts(self.coefficients, self.to_index, points_mm, shifts_mm)
+        return self.dose.mean_over(points_mm, shifts_mm)
 
     def _sampled(self, density: NDArray[np.float32], points_mm: Floats) -> Floats:
-        product = fft.rfftn(density)
+        product = fft.rfftn(density, overwrite_x=True)
         np.conjugate(product, out=product)
         product *= self.spectrum
-        blurred = fft.irfftn(product, self.lengths)
+        blurred = fft.irfftn(product, self.lengths, overwrite_x=True)
         window = np.ascontiguousarray(blurred[tuple(slice(0, n) for n in self.size)])
         return np.maximum(sample_spline(window, self.mean_to_index, points_mm), 0.0)
 
@@ -78,17 +78,17 @@ def blur_of(dose: Dose, low_mm: Floats, high_mm: Floats, least_mm: Floats, most_
     first, last = box[0] - 2, box[1] + 2
     start, stop = reach[0] - 2, reach[1] + 2
     low, high = first + start - ROOM, last + stop + ROOM
-    coefficients = spline_of(dose.around(low.tolist(), high.tolist()))
-    twice = spline_of(coefficients)[tuple(slice(ROOM, n - ROOM) for n in coefficients.shape)]
-    size = last - first + 1
+    twice = spline_of(spline_of(dose.around(low.tolist(), high.tolist())))
+    twice = twice[tuple(slice(ROOM, n - ROOM) for n in twice.shape)]
+    size, reach_nodes = last - first + 1, stop - start + 1
     lengths = [fft.next_fast_len(n, real=True) for n in twice.shape]
     shift_to_index = np.column_stack([to_index[:3, :3], -start.astype(float)])
     return Blur(
-        coefficients=coefficients,
-        to_index=_offset(to_index, low),
+        dose=dose,
         spectrum=fft.rfftn(twice, lengths).astype(np.complex64),
         lengths=(lengths[0], lengths[1], lengths[2]),
         size=(int(size[0]), int(size[1]), int(size[2])),
+        reach=(int(reach_nodes[0]), int(reach_nodes[1]), int(reach_nodes[2])),
         mean_to_index=_offset(to_index, first),
         shift_to_index=np.ascontiguousarray(shift_to_index),
     )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from ptvkit.dose.dose import Dose
+from ptvkit.dose.dose import Dose, gray
 from ptvkit.errors import DoseError
 from ptvkit.geometry.distance import signed_distance
 from ptvkit.geometry.grid import Grid
@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 STEPS_PER_PENUMBRA: Final = 1.6
 """Nodes for each penumbra SD. A cubic spline through Φ at this spacing errs by .0002."""
+WIDEST_MM: Final = 2.0
 NEGLECTED: Final = 1e-4
 """Share of the prescription that is cut off far outside."""
 
@@ -69,19 +70,19 @@ def conformal_dose(
     region = as_region(ptv)
     if region.is_empty:
         raise DoseError(f"{region.name}: is empty; no dose conforms to it")
+    prescription = gray("prescription_gy", prescription_gy)
     level = number("edge_level", edge_level, least=0.5, most=0.99, error=DoseError)
     plus, minus = _penumbra(penumbra_mm)
     edge = float(special.ndtri(level))
     far = float(max(plus.max(), minus.max()))
     reach = far * (edge - float(special.ndtri(NEGLECTED)))
     deep = far * max(-edge - float(special.ndtri(NEGLECTED / 10)), 1.0)
-    distance = _thinned(
-        signed_distance(region, outside_mm=reach, inside_mm=deep), min(plus.min(), minus.min()) / STEPS_PER_PENUMBRA
-    )
+    spacing = min(float(min(plus.min(), minus.min())) / STEPS_PER_PENUMBRA, WIDEST_MM)
+    distance = _thinned(signed_distance(region, outside_mm=reach, inside_mm=deep), spacing)
     depth = np.asarray(distance.level, float)
     width = far if np.ptp([*plus, *minus]) == 0 else _along_normals(depth, distance.grid, plus, minus)
-    values = prescription_gy * special.ndtr(edge - depth / width)
-    return Dose(values=values.astype(np.float32), grid=distance.grid, prescription_gy=prescription_gy, name=name)
+    values = prescription * special.ndtr(edge - depth / width)
+    return Dose(values=values.astype(np.float32), grid=distance.grid, prescription_gy=prescription, name=name)
 
 
 def _penumbra(given: ArrayLike | Margin) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from ptvkit.errors import DoseError
 from ptvkit.geometry.grid import Grid
-from ptvkit.kernels.spline import sample_spline
+from ptvkit.kernels.spline import mean_of_shifts, sample_spline
 from ptvkit.values import number
 
 Floats = NDArray[np.float64]
@@ -70,7 +70,7 @@ class Dose:
             )
         object.__setattr__(self, "values", _checked(values, self.name))
         if self.prescription_gy is not None:
-            prescription = _gray("prescription_gy", self.prescription_gy)
+            prescription = gray("prescription_gy", self.prescription_gy)
             object.__setattr__(self, "prescription_gy", prescription)
 
     def sample(self, points_mm: ArrayLike) -> Floats:
@@ -79,6 +79,11 @@ class Dose:
         flat = np.ascontiguousarray(points.reshape(-1, 3))
         found = np.maximum(sample_spline(self._coefficients, self._to_index, flat), 0.0)
         return found.reshape(points.shape[:-1])
+
+    def mean_over(self, points_mm: Floats, shifts_mm: Floats) -> Floats:
+        """Mean dose (N,), Gy, of points (N, 3) over displacements (M, 3), mm; beyond the grid its edge goes on."""
+        found = mean_of_shifts(self._coefficients, self._to_index, points_mm, shifts_mm)
+        return np.maximum(found, 0.0, out=found)
 
     def scaled(self, factor: float) -> Self:
         """The same distribution times a factor."""
@@ -124,5 +129,6 @@ def _checked(values: NDArray[Any], name: str) -> NDArray[np.float32]:
     return array
 
 
-def _gray(name: str, given: float) -> float:
+def gray(name: str, given: float) -> float:
+    """A dose above 0, Gy."""
     return number(name, given, least=0.0, most=LARGEST_GY, above=True, error=DoseError)

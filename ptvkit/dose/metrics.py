@@ -14,6 +14,7 @@ from ptvkit.errors import DoseError
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
+from ptvkit.kernels.histogram import histogram
 from ptvkit.values import number, triple
 
 Floats = NDArray[np.float64]
@@ -36,9 +37,9 @@ class DoseMetrics:
     name : str
         The structure.
     doses_gy : (N,) array
-        Of the parts of its volume, descending.
+        Descending.
     share : (N,) array
-        Share of the volume that gets as much or more, half of the part itself counted.
+        Share of the volume that gets as much or more.
     volume_cc : float
     dmin_gy, dmax_gy : float
         Over its surface and its interior.
@@ -213,19 +214,31 @@ def check_covered(dose: Dose, name: str, points: Points, inner: Floats, surface:
         )
 
 
-def metrics_of(name: str, inner_gy: Floats, volume_cc: Floats, surface_gy: Floats) -> DoseMetrics:
-    """Metrics of parts (N,) with their doses and volumes, and of points (M,) on the surface."""
-    order = np.argsort(inner_gy, kind="stable")[::-1]
-    doses, parts = inner_gy[order], volume_cc[order]
-    total = float(parts.sum())
+def metrics_of(
+    name: str, inner_gy: Floats, volume_cc: Floats, surface_gy: Floats, *, bins: int | None = None
+) -> DoseMetrics:
+    """Metrics of parts (N,) with their doses and volumes, and of points (M,) on the surface.
+
+    With `bins` the histogram is kept at so many doses from the least to the most, which is faster and hardly coarser.
+    """
+    total = float(volume_cc.sum())
+    least = float(min(inner_gy.min(), surface_gy.min(initial=np.inf)))
+    most = float(max(inner_gy.max(), surface_gy.max(initial=-np.inf)))
+    if bins is None:
+        order = np.argsort(inner_gy, kind="stable")[::-1]
+        doses, parts = inner_gy[order], volume_cc[order]
+        share = (np.cumsum(parts) - parts / 2) / total
+    else:
+        doses = np.linspace(most, least, bins + 1)
+        share = np.r_[0.0, np.cumsum(histogram(inner_gy, volume_cc, least, most, bins)[::-1])] / total
     return DoseMetrics(
         name=name,
         doses_gy=doses,
-        share=(np.cumsum(parts) - parts / 2) / total,
+        share=share,
         volume_cc=total,
-        dmin_gy=float(min(doses[-1], surface_gy.min(initial=np.inf))),
-        dmax_gy=float(max(doses[0], surface_gy.max(initial=-np.inf))),
-        mean_gy=float(doses @ parts) / total,
+        dmin_gy=least,
+        dmax_gy=most,
+        mean_gy=float(inner_gy @ volume_cc) / total,
     )
 
 

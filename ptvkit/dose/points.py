@@ -1,15 +1,20 @@
 """Points that stand for a structure: parts of its volume, and its surface."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import embedded
-from ptvkit.kernels.occupancy import cell_centres, occupancy
+from ptvkit.kernels.occupancy import cell_points, occupancy
 
 Floats = NDArray[np.float64]
+
+
+RIM_MM: Final = 4.0
+"""Depth within which the dose of a target may fall steeply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -19,7 +24,7 @@ class Points:
     Attributes
     ----------
     inner : (N, 3) array
-        Centres of the parts of its volume.
+        In the parts of its volume.
     volume_cc : (N,) array
         Volume of each part, cut cells by what of them lies inside.
     surface : (M, 3) array
@@ -35,12 +40,13 @@ def points_of(region: Region, *, inner: int | None = None, surface: int | None =
     """Points that stand for a region; no more than about so many, where a number is given.
 
     The volume is split along the working grid, and cells that the surface cuts count with the part inside, at its
-    centre. Fewer points are made by joining neighbouring cells at their common centre, so that no volume is lost.
+    centre. Fewer points are made by letting one cell speak for its neighbours, drawn by what they hold: their volume is
+    kept, and the spread of dose within them.
     """
     near = embedded(region, [(2, 2)] * 3)
-    index, share = cell_centres(near.level, occupancy(near.level))
+    index, share = cell_points(near.level, occupancy(near.level))
     if inner is not None and len(index) > inner:
-        index, share = _joined(index, share, inner)
+        index, share = _joined(index, share, _depth(near, index) > RIM_MM, inner)
     crossings = region.surface_points()
     if surface is not None and len(crossings) > surface:
         crossings = _thinned(crossings, surface)
@@ -51,12 +57,24 @@ def points_of(region: Region, *, inner: int | None = None, surface: int | None =
     )
 
 
-def _joined(index: Floats, share: Floats, most: int) -> tuple[Floats, Floats]:
-    width = (share.sum() / most) ** (1 / 3)
+def _joined(index: Floats, share: Floats, deep: NDArray[np.bool_], most: int) -> tuple[Floats, Floats]:
+    """About `most` blocks of cells; `deep` ones, where dose is flat, of twice the width."""
+    width = ((share[~deep].sum() + share[deep].sum() / 8) / most) ** (1 / 3)
+    blocks = [_blocks(index[part], share[part], size) for part, size in ((~deep, width), (deep, 2 * width))]
+    chosen, total = (np.concatenate(each) for each in zip(*blocks, strict=True))
+    return chosen, total
+
+
+def _blocks(index: Floats, share: Floats, width: float) -> tuple[Floats, Floats]:
+    """One cell of each block, drawn by its share, and the share of all."""
+    if not len(index):
+        return index, share
     _, block = np.unique(_cubes(index, width), return_inverse=True)
-    total = np.bincount(block, share)
-    centre = np.stack([np.bincount(block, share * index[:, axis]) / total for axis in range(3)], axis=1)
-    return centre, np.asarray(total, float)
+    # the least of exponential times, each with its share as rate, falls on a cell as often as its share says
+    times = np.random.default_rng(0).exponential(size=len(index)) / share
+    order = np.lexsort((times, block))
+    first = order[np.r_[True, np.diff(block[order]) > 0]]
+    return index[first], np.asarray(np.bincount(block, share), float)
 
 
 def _thinned(points: Floats, most: int) -> Floats:
@@ -74,4 +92,11 @@ def _cubes(points: Floats, size: float) -> NDArray[np.int64]:
     cell = np.floor((points - points.min(axis=0)) / size).astype(np.int64)
     count = cell.max(axis=0) + 1
     found: NDArray[np.int64] = (cell[:, 0] * count[1] + cell[:, 1]) * count[2] + cell[:, 2]
+    return found
+
+
+def _depth(region: Region, index: Floats) -> Floats:
+    """How deep inside cells lie (N,), mm, by the level at their nodes."""
+    node = np.minimum(np.rint(index).astype(np.int64), np.asarray(region.grid.shape) - 1)
+    found: Floats = -np.asarray(region.level[tuple(node.T)], float)
     return found

@@ -8,6 +8,7 @@ import numpy as np
 from ptvkit.dose.dose import Dose
 from ptvkit.dose.metrics import dose_metrics
 from ptvkit.errors import DoseError
+from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
 from ptvkit.values import number
@@ -89,7 +90,7 @@ def conformity(dose: Dose, ptv: Mask | Region, prescription_gy: float) -> Confor
     if float(dose.values.max()) < wanted:
         raise DoseError(f"{dose.name}: reaches {float(dose.values.max()):.4g} Gy, nowhere the {wanted:g} Gy prescribed")
     target = dose_metrics(dose, ptv)
-    isodose = Region(level=(wanted - dose.values).astype(np.float32), grid=dose.grid).volume_cc
+    isodose = isodose_cc(dose, wanted)
     inside = target.volume_at_cc(wanted)
     return Conformity(
         covered=target.volume_at(wanted),
@@ -97,3 +98,20 @@ def conformity(dose: Dose, ptv: Mask | Region, prescription_gy: float) -> Confor
         paddick=inside**2 / (target.volume_cc * isodose),
         rtog=isodose / target.volume_cc,
     )
+
+
+def isodose_cc(dose: Dose, gy: float) -> float:
+    """Volume of all that gets a dose, cm³; between the nodes by the dose's spline."""
+    reached = np.argwhere(dose.values >= 0.9 * gy)
+    if not len(reached):
+        return 0.0
+    low, high = (
+        np.maximum(reached.min(axis=0) - 1, 0),
+        np.minimum(reached.max(axis=0) + 1, np.array(dose.grid.shape) - 1),
+    )
+    half = dose.grid.affine @ np.diag([0.5, 0.5, 0.5, 1.0])
+    half[:3, 3] = dose.grid.to_mm(low.astype(float))
+    shape = 2 * (high - low) + 1
+    fine = Grid(shape=(int(shape[0]), int(shape[1]), int(shape[2])), affine=half)
+    level = gy - dose.sample(fine.to_mm(np.moveaxis(np.indices(fine.shape), 0, -1)))
+    return Region(level=level.astype(np.float32), grid=fine).volume_cc

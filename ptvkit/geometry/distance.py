@@ -5,7 +5,7 @@ import numpy as np
 from ptvkit.errors import GridError
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import embedded
-from ptvkit.kernels.distance import distance_outside
+from ptvkit.kernels.distance import distance_outside, project
 
 
 def signed_distance(region: Region, *, outside_mm: float, inside_mm: float) -> Region:
@@ -44,4 +44,6 @@ def signed_distance(region: Region, *, outside_mm: float, inside_mm: float) -> R
     near = embedded(region, [(int(outside_mm / h) + 3,) * 2 for h in spacing])
     outside = distance_outside(near.level, spacing, outside_mm)
     inside = distance_outside(np.negative(near.level), spacing, inside_mm)
-    return Region(level=np.where(near.level < 0, -inside, outside), grid=near.grid, name=region.name)
+    signed = np.where(near.level < 0, -inside, outside)
+    level = project(signed, near.level, spacing, (inside_mm, outside_mm))
+    return Region(level=level, grid=near.grid, name=region.name)

@@ -51,3 +51,77 @@ def _distance(start: int, stop: int, cost: Level, plane: Level, near: float, bia
         far = 1.0 if c > 1 else np.sqrt(max(c - bias, 0.0))
         c = plane[n] if plane[n] < near else far
         cost[n] = c * reach_mm
+
+
+def project(distance: Level, level: Level, spacing_mm: tuple[float, float, float], reach: tuple[float, float]) -> Level:
+    """Signed distance made better: a node is carried onto the surface, and what the level says there is added.
+
+    Parameters
+    ----------
+    distance, level : (I, J, K) float32
+        The signed distance, mm, and the level whose surface it is of.
+    spacing_mm : (3,)
+    reach : (2,)
+        Distances inside and outside from which on nothing is known, mm.
+    """
+    out = distance.copy()
+    run_in_slices(_project, distance.shape[0] - 2, distance, level, spacing_mm, *reach, out)
+    return out
+
+
+@kernel
+def _project(
+    start: int,
+    stop: int,
+    distance: Level,
+    level: Level,
+    spacing_mm: tuple[float, float, float],
+    inside: float,
+    outside: float,
+    out: Level,
+) -> None:
+    ni, nj, nk = distance.shape
+    a, b, c = spacing_mm
+    most = 0.5 * min(a, b, c)
+    for i in range(start + 1, stop + 1):
+        for j in range(1, nj - 1):
+            for k in range(1, nk - 1):
+                d = distance[i, j, k]
+                if d <= -inside + most or d >= outside - most:
+                    continue
+                x = (distance[i + 1, j, k] - distance[i - 1, j, k]) / (2 * a)
+                y = (distance[i, j + 1, k] - distance[i, j - 1, k]) / (2 * b)
+                z = (distance[i, j, k + 1] - distance[i, j, k - 1]) / (2 * c)
+                slope = np.sqrt(x * x + y * y + z * z)
+                if slope < 0.8:  # near a ridge there is no one nearest point
+                    continue
+                u, v, w = i - d * x / (slope * a), j - d * y / (slope * b), k - d * z / (slope * c)
+                if not (1 <= u < ni - 2 and 1 <= v < nj - 2 and 1 <= w < nk - 2):
+                    continue
+                rest = _height(level, u, v, w, spacing_mm)
+                if abs(rest) < most:
+                    out[i, j, k] = d + rest
+
+
+@kernel
+def _height(level: Level, u: float, v: float, w: float, spacing_mm: tuple[float, float, float]) -> float:
+    """Distance of an index from the surface near it: the level over its slope, trilinear."""
+    i, j, k = int(u), int(v), int(w)
+    x, y, z = u - i, v - j, w - k
+    near = (1 - y) * (1 - z) * level[i, j, k] + (1 - y) * z * level[i, j, k + 1]
+    near += y * (1 - z) * level[i, j + 1, k] + y * z * level[i, j + 1, k + 1]
+    far = (1 - y) * (1 - z) * level[i + 1, j, k] + (1 - y) * z * level[i + 1, j, k + 1]
+    far += y * (1 - z) * level[i + 1, j + 1, k] + y * z * level[i + 1, j + 1, k + 1]
+    left = (1 - x) * ((1 - z) * level[i, j, k] + z * level[i, j, k + 1])
+    left += x * ((1 - z) * level[i + 1, j, k] + z * level[i + 1, j, k + 1])
+    right = (1 - x) * ((1 - z) * level[i, j + 1, k] + z * level[i, j + 1, k + 1])
+    right += x * ((1 - z) * level[i + 1, j + 1, k] + z * level[i + 1, j + 1, k + 1])
+    low = (1 - x) * ((1 - y) * level[i, j, k] + y * level[i, j + 1, k])
+    low += x * ((1 - y) * level[i + 1, j, k] + y * level[i + 1, j + 1, k])
+    high = (1 - x) * ((1 - y) * level[i, j, k + 1] + y * level[i, j + 1, k + 1])
+    high += x * ((1 - y) * level[i + 1, j, k + 1] + y * level[i + 1, j + 1, k + 1])
+    a, b, c = spacing_mm
+    slope = np.sqrt(((far - near) / a) ** 2 + ((right - left) / b) ** 2 + ((high - low) / c) ** 2)
+    if slope == 0:
+        return np.inf
+    return ((1 - x) * near + x * far) / slope

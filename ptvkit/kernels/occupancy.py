@@ -1,4 +1,4 @@
-"""How much of each node's cell lies inside a level's surface, and where that part has its centre."""
+"""How much of each node's cell lies inside a level's surface, and points of that part."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,11 @@ def occupancy(level: Level) -> Level:
     return out
 
 
-def cell_centres(level: Level, share: Level) -> tuple[Floats, Floats]:
-    """Cells that hold some of the inside: the centre of that part (N, 3), in indices, and its share (N,) of the cell.
+def cell_points(level: Level, share: Level) -> tuple[Floats, Floats]:
+    """Cells that hold some of the inside: a point of that part (N, 3), in indices, and its share (N,) of the cell.
+
+    Of a cut cell it is the part's centre. Whole cells have each another point of theirs, spread evenly from cell to
+    cell: at their nodes a dose that falls along an axis would come in steps.
 
     Parameters
     ----------
@@ -28,19 +31,23 @@ def cell_centres(level: Level, share: Level) -> tuple[Floats, Floats]:
     """
     at = np.argwhere(share > 0)
     found = np.asarray(share[tuple(at.T)], float)
-    centres = at.astype(float)
-    run_in_slices(_centres, len(at), level, at, found, centres)
-    return centres, found
+    points = at.astype(float)
+    run_in_slices(_points, len(at), level, at, found, points)
+    return points, found
 
 
 @kernel
-def _centres(start: int, stop: int, level: Level, at: NDArray[np.int64], share: Floats, out: Floats) -> None:
+def _points(start: int, stop: int, level: Level, at: NDArray[np.int64], share: Floats, out: Floats) -> None:
     sums = np.empty(4)
     for n in range(start, stop):
         if share[n] < 1:
             _sums(level, at[n, 0], at[n, 1], at[n, 2], sums)
             for axis in range(3):
                 out[n, axis] += sums[axis + 1] / sums[0]
+        else:  # the R3 sequence: M. Roberts 2018, powers of 1 / 1.2207440846
+            out[n, 0] += (0.5 + n * 0.8191725133961645) % 1.0 - 0.5
+            out[n, 1] += (0.5 + n * 0.6710436067037893) % 1.0 - 0.5
+            out[n, 2] += (0.5 + n * 0.5497004779019703) % 1.0 - 0.5
 
 
 @kernel

@@ -31,15 +31,15 @@ def sample_spline(coefficients: Single, to_index: Floats, points: Floats) -> Flo
 
 
 def mean_of_shifts(coefficients: Single, to_index: Floats, points: Floats, shifts: Floats) -> Floats:
-    """Mean (N,) over shifts (M, 3) of the spline at each point moved by the shift; NaN where one of them is beyond."""
+    """Mean (N,) over shifts (M, 3) of the spline at each point moved by it; beyond the nodes the edge goes on."""
     out = np.zeros(len(points))
     run_in_slices(_mean_of_shifts, len(points), coefficients, to_index, points, shifts, out)
     return out
 
 
-def spread_shifts(weights: Single, to_index: Floats, shifts: Floats) -> bool:
-    """Add each shift's spline weights to a lattice, in place; False when one is too near to its edge or beyond."""
-    return bool(_spread(weights, to_index, shifts))
+def spread_shifts(weights: Single, size: tuple[int, int, int], to_index: Floats, shifts: Floats) -> bool:
+    """Add each shift's spline weights to a lattice, in place; False when one needs nodes beyond the first `size`."""
+    return bool(_spread(weights, size, to_index, shifts))
 
 
 @kernel
@@ -105,16 +105,16 @@ def _mean_of_shifts(start: int, stop: int, c: Single, m: Floats, points: Floats,
         total = 0.0
         for s in range(len(shifts)):
             px, py, pz = points[n, 0] + shifts[s, 0], points[n, 1] + shifts[s, 1], points[n, 2] + shifts[s, 2]
-            x = m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3]
-            y = m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3]
-            z = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz + m[2, 3]
+            x = min(max(m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3], 0.0), c.shape[0] - 1.0)
+            y = min(max(m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3], 0.0), c.shape[1] - 1.0)
+            z = min(max(m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz + m[2, 3], 0.0), c.shape[2] - 1.0)
             total += _value(c, x, y, z, wx, wy, wz)
         out[n] = total / len(shifts)
 
 
 @kernel
-def _spread(weights: Single, m: Floats, shifts: Floats) -> bool:
-    ni, nj, nk = weights.shape
+def _spread(weights: Single, size: tuple[int, int, int], m: Floats, shifts: Floats) -> bool:
+    ni, nj, nk = size
     wx, wy, wz = np.empty(4), np.empty(4), np.empty(4)
     for n in range(len(shifts)):
         sx, sy, sz = shifts[n]

@@ -116,6 +116,7 @@ def isodose_figure(dose: Dose, structures: Mapping[str, Mask | Region], image: A
         grid=dose.grid,
         label=f"Gy; lines at {', '.join(f'{100 * level:g}' for level in ISODOSES)} % of the {whole}",
         high=float(dose.values.max()),
+        alpha=0.45,
         lines=tuple(level * full for level in ISODOSES if level * full < float(dose.values.max())),
     )
     values, grid = (None, None) if image is None else image

@@ -46,6 +46,8 @@ class Overlay:
         Ends of the colours; what lies below `low` takes the colour of `low`.
     lines : tuple of float
         Values at which a line is drawn.
+    alpha : float
+        Of the colours; 1 hides the image.
     """
 
     values: NDArray[np.floating[Any]]
@@ -54,6 +56,7 @@ class Overlay:
     low: float = 0.0
     high: float = 1.0
     lines: tuple[float, ...] = ()
+    alpha: float = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +219,14 @@ def _show_overlay(
         smooth = ndimage.map_coordinates(np.nan_to_num(overlay.values), index, order=1, mode="constant", cval=0.0)
         axis.contour(across, up, smooth, levels=sorted(overlay.lines), colors=[INK], linewidths=0.7, alpha=0.8)
     axis.imshow(
-        shown, cmap=SHARES, vmin=overlay.low, vmax=overlay.high, extent=box, origin="lower", alpha=0.75, aspect="equal"
+        shown,
+        cmap=SHARES,
+        vmin=overlay.low,
+        vmax=overlay.high,
+        extent=box,
+        origin="lower",
+        alpha=overlay.alpha,
+        aspect="equal",
     )
 
 
