@@ -55,7 +55,8 @@ def test_writes_everything_it_says(case: list[str], tmp_path: Path, capsys: pyte
     names = {path.name for path in out.iterdir()}
     pictures = {f"coverage_{name}.png" for name in ("budget", "course", "map", "misses")}
     maps = {f"{name}.nii.gz{more}" for name in ("ctv_inside_ptv", "occupied_by_ctv") for more in ("", ".json")}
-    assert names == {"coverage.json", "coverage.csv"} | pictures | maps
+    dose = {"dose.json", "dose.csv", "dose_dvh.png", "dose_map.png", "dose_population.png"}
+    assert names == {"coverage.json", "coverage.csv"} | pictures | maps | dose
     found = content(out)
     assert found["schema"] == "ptvkit-coverage/1"
     assert found["patients"] == 150
