@@ -42,6 +42,7 @@ from .motion.trajectory import Trajectory
 from .motion.variation import Variation
 from .study.limits import read_limits
 from .study.recipe_check import RecipeCheck, check_recipe
+from .study.solve import Solution, Trial, solve_margin
 
 __all__ = [
     "Breathing",
@@ -73,9 +74,11 @@ __all__ = [
     "Residual",
     "SetupError",
     "SetupStatistics",
+    "Solution",
     "Targets",
     "TraceStatistics",
     "Trajectory",
+    "Trial",
     "Variation",
     "bed",
     "breathing_presets",
@@ -119,6 +122,7 @@ __all__ = [
     "setup_statistics",
     "simulate_coverage",
     "simulate_dose",
+    "solve_margin",
     "trace_statistics",
     "union",
     "wall",

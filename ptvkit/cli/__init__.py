@@ -11,6 +11,7 @@ from ptvkit.cli.dose import dose
 from ptvkit.cli.recipe import recipe
 from ptvkit.cli.setup_stats import setup_stats
 from ptvkit.cli.simulate import simulate
+from ptvkit.cli.solve import solve
 from ptvkit.cli.targets import targets
 from ptvkit.cli.trace import trace
 from ptvkit.errors import PtvkitError
@@ -28,6 +29,7 @@ app.command()(targets)
 app.command()(simulate)
 app.command()(dose)
 app.command()(recipe)
+app.command()(solve)
 app.command()(trace)
 app.command("setup-stats")(setup_stats)
 

@@ -1,0 +1,36 @@
+"""`ptvkit solve` as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ptvkit.cli import main
+from tests.cli.test_simulate import ellipsoid
+
+
+def test_solve_prints_a_margin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ctv = ellipsoid(tmp_path / "ctv.nii.gz", 10)
+    words = ["solve", str(ctv), "--error", "set-up:2/0", "--criterion", "contained", "--patients", "1500"]
+    assert main(words) == 0
+    assert "contained for 90% of the patients: R " in capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["margin_mm"]["S"] == pytest.approx(5.0, abs=0.25)
+    assert main([*words, "--shape", "six", "--study", "liver-protocol", "--patients", "60", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["margin_mm"]["I"] > 3
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "nothing displaces the target; give --study liver-protocol, or --error"),
+        (["--error", "x:1/1", "--criterion", "best"], "criterion 'best': use dmin>=0.95"),
+        (["--error", "x:1/1", "--shape", "egg"], "shape: use 'isotropic', 'per_axis', 'six'"),
+    ],
+)
+def test_solve_refuses(words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", str(ellipsoid(tmp_path / "ctv.nii.gz", 8)), *words]) == 2
+    told = capsys.readouterr()
+    assert says in told.err
+    assert told.err.count("\n") == 1
