@@ -9,6 +9,7 @@ import typer
 from ptvkit.cli.demo import demo
 from ptvkit.cli.dose import dose
 from ptvkit.cli.recipe import recipe
+from ptvkit.cli.run import merge, new_study, run
 from ptvkit.cli.setup_stats import setup_stats
 from ptvkit.cli.simulate import simulate
 from ptvkit.cli.solve import solve
@@ -27,6 +28,9 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(targets)
 app.command()(simulate)
+app.command("new-study")(new_study)
+app.command()(run)
+app.command()(merge)
 app.command()(dose)
 app.command()(recipe)
 app.command()(solve)

@@ -108,8 +108,24 @@ class Prepared:
         return [lesion.posed(shifts, turned, self.centre_mm, floor_mm=floor) for lesion in self.lesions]
 
 
-def prepare(ctv: Structure, ptv: Structure, courses: Course | Sequence[Course], *, seed: Seed = 0) -> Prepared:
+def prepare(
+    ctv: Structure,
+    ptv: Structure,
+    courses: Course | Sequence[Course],
+    *,
+    seed: Seed = 0,
+    reach_mm: tuple[Floats, Floats] | None = None,
+) -> Prepared:
     """Prepare a target and a PTV for one or more courses.
+
+    Parameters
+    ----------
+    ctv, ptv : Mask or Region
+    courses : Course, or several
+    seed : int or Generator
+    reach_mm : two arrays (3,), optional
+        The corners of a box of displacements to prepare for, in place of what the courses' first patients say; beyond
+        it figures are as right, and slower.
 
     Raises
     ------
@@ -122,8 +138,8 @@ def prepare(ctv: Structure, ptv: Structure, courses: Course | Sequence[Course], 
     lesions = parts(target)
     given = [courses] if isinstance(courses, Course) else list(courses)
     centre = centroid(target)
-    low, high = shift_range(given, root(seed), centre)
-    tables = not all(course.turns for course in given)
+    low, high = shift_range(given, root(seed), centre) if reach_mm is None else reach_mm
+    tables = not given or not all(course.turns for course in given)
     fits = fits_of(lesions, planned, low, high, tables=tables)
     names = tuple("CTV" if len(fits) == 1 else f"lesion {number_}" for number_ in range(1, len(fits) + 1))
     _check_inside(fits, names, _named(ctv, "the CTV"), _named(ptv, "the PTV"))

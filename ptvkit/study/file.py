@@ -32,6 +32,13 @@ Value = TypeVar("Value")
 BUILT_IN: Final = {"liver-protocol": "liver-protocol.toml"}
 """Study files that come with the package, by name."""
 MOST_BYTES: Final = 10_000_000
+PATHS: Final = (
+    ("cases", ("ctv", "ptv", "image", "masks", "manifest")),
+    ("targets", ("limit",)),
+    ("breathing", ("trace",)),
+    ("dose", ("file",)),
+)
+"""Keys that hold paths, by table."""
 OF_TRACE: Final = ("axes", "patient_position", "units", "time_units", "scale", "column")
 OF_WAVE: Final = ("amplitude_sd_mm", "amplitude_correlation", "period_s", "n", "phase", "lag")
 
@@ -48,7 +55,7 @@ def read_study(source: str | os.PathLike[str]) -> dict[str, Any]:
     if str(source) in BUILT_IN:
         return content
     path = Path(source)
-    for table, keys in (("cases", ("ctv", "ptv", "image")), ("breathing", ("trace",)), ("dose", ("file",))):
+    for table, keys in PATHS:
         found = content.get(table)
         for key in keys if isinstance(found, dict) else ():
             content[table][key] = _beside(path, content[table].get(key))
@@ -186,7 +193,7 @@ def _beside(path: Path, given: Any) -> Any:
     """Paths as they are meant: relative to the file that names them."""
     if isinstance(given, list):
         return [_beside(path, one) for one in given]
-    return str(path.parent / given) if isinstance(given, str) else given
+    return str(path.parent / given) if isinstance(given, str) and not given.startswith("phantom:") else given
 
 
 def told(error: ValidationError, model: type[BaseModel]) -> str:

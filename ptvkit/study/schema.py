@@ -22,6 +22,16 @@ def _kind(value: Any) -> str:
     return WORD if isinstance(value, str) else TABLE
 
 
+def _length(value: Any) -> Any:
+    """A margin as words have it."""
+    parts = list(value.values()) if isinstance(value, dict) else [value]
+    number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in parts)
+    if not number and not isinstance(value, str):
+        raise ValueError("needs a number of mm, text such as 'S=12,I=18', or a table such as {S = 12, I = 18}")
+    return value
+
+
+Length = Annotated[Any, BeforeValidator(_length)]
 Vector = Annotated[Any, BeforeValidator(_vector)]
 WORD, TABLE = "<word>", "<table>"
 
@@ -35,9 +45,25 @@ class Table(BaseModel):
 class CaseTable(Table):
     """``[cases]``: the files; paths are relative to the study file."""
 
+    # one case
     ctv: str | None = None
     ptv: str | None = None
     image: str | None = None
+    # many: a mask, a folder, a glob, or several of them; phantom:gtv is the built-in phantom's
+    masks: str | list[str] | None = None
+    label: int | str | None = None
+    manifest: str | None = None
+
+
+class TargetsTable(Table):
+    """``[targets]``: from a GTV to CTV and PTV, mm; a margin is a number, text, or a table of letters or axes."""
+
+    ctv: Length = 0.0
+    ptv: Length = 0.0
+    breathing: Length = 0.0
+    breathing_shape: Literal["semi_axes", "sweep"] = "semi_axes"
+    limit: str | None = None
+    lesion: int | Literal["all", "largest"] = "all"
 
 
 class ErrorTable(Table):
@@ -152,12 +178,29 @@ class SimulationTable(Table):
     precision: float | None = None
 
 
+class RangeTable(Table):
+    """From `low` to `high`, for a sweep by lhs or sobol."""
+
+    low: float
+    high: float
+
+
+class SweepTable(Table):
+    """``[sweep]``: which values of which keys are tried; ``parameters`` names keys of this file with their values."""
+
+    method: Literal["grid", "lhs", "sobol"] = "grid"
+    points: int | None = None
+    parameters: dict[str, list[Any] | RangeTable] = {}
+
+
 class StudyFile(Table):
     """The whole file."""
 
     cases: CaseTable = CaseTable()
+    targets: TargetsTable | None = None
     errors: list[ErrorTable] = []
     guidance: GuidanceTable | None = None
     breathing: BreathingTable | None = None
     dose: DoseTable | None = None
     simulation: SimulationTable = SimulationTable()
+    sweep: SweepTable | None = None

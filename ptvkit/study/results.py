@@ -1,0 +1,64 @@
+"""A study's table: one line for each case, lesion and cell."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ptvkit.errors import FileError
+from ptvkit.io.files import write_whole
+
+NAME: Final = "results.csv"
+
+
+def write_results(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    """Write rows as CSV, whole or not at all; columns in the order in which rows first have them.
+
+    Raises
+    ------
+    FileError
+    """
+    found = list(rows)
+    columns: dict[str, None] = {}
+    for row in found:
+        columns |= dict.fromkeys(row)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _ordered(list(columns)), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _told(value) for key, value in row.items()} for row in found)
+    with write_whole(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def _ordered(columns: Sequence[str]) -> list[str]:
+    """What a row was asked last, so that a table with and without dose begins alike."""
+    last = [name for name in ("patients", "fractions", "seed", "version") if name in columns]
+    return [name for name in columns if name not in last] + last
+
+
+def _told(value: Any) -> Any:
+    """Numbers with the digits that a simulation can have."""
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.6g}"
+    return value
+
+
+def read_results(path: str | os.PathLike[str]) -> Any:
+    """Read a study's table, `results.csv` or the folder that holds it, as a pandas DataFrame.
+
+    Raises
+    ------
+    FileError
+        When it cannot be read, or pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise FileError("read_results needs pandas; install it, or read results.csv with what you have") from None
+    place = Path(path)
+    place = place / NAME if place.is_dir() else place
+    if not place.exists():
+        raise FileError(f"{place}: no such file; run the study first, or merge its shards")
+    return pd.read_csv(place)

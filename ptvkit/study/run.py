@@ -1,0 +1,222 @@
+"""Running a study: every task once, whatever happens in between."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from ptvkit.errors import FileError, MotionError, PtvkitError
+from ptvkit.study.executors import open_executor
+from ptvkit.study.file import checked, read_study
+from ptvkit.study.journal import SUFFIX, open_journal, read_journal
+from ptvkit.study.plan import Case, Cell, cases_of, cells_of
+from ptvkit.study.results import NAME, write_results
+from ptvkit.study.work import Row, Task, run_task, tasks_of
+
+Told = Callable[[int, int, int], None]
+JOURNAL: Final = "study"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A study, ready to run.
+
+    Attributes
+    ----------
+    source : str
+    content : mapping
+        Of the study file.
+    cases : tuple of Case
+    cells : tuple of Cell
+    tasks : list of Task
+    """
+
+    source: str
+    content: Mapping[str, Any]
+    cases: tuple[Case, ...]
+    cells: tuple[Cell, ...]
+    tasks: list[Task]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What a journal must agree with to be gone on with."""
+        asked = json.dumps(self.content, sort_keys=True, default=str)
+        cases = json.dumps([[case.name, dict(case.content)] for case in self.cases], sort_keys=True, default=str)
+        return {
+            "study": hashlib.sha256(asked.encode()).hexdigest(),
+            "cases": hashlib.sha256(cases.encode()).hexdigest(),
+            "tasks": len(self.tasks),
+            "version": version("ptvkit"),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a study.
+
+    Attributes
+    ----------
+    results : Path or None
+        The table; None while parts are missing.
+    rows : int
+    failed : mapping
+        Reason by case.
+    missing : int
+        Tasks that are not done, such as those of other shards.
+    """
+
+    results: Path | None
+    rows: int
+    failed: Mapping[str, str] = field(default_factory=dict)
+    missing: int = 0
+
+
+def plan_study(study: str | os.PathLike[str]) -> Plan:
+    """Read and check a study file: which cases, which cells.
+
+    Raises
+    ------
+    FileError, MotionError
+        When the file, a case list or a sweep cannot be used.
+    """
+    source = str(study)
+    content = read_study(study)
+    tables = checked(content, source)
+    cases = cases_of(tables, source)
+    cells = cells_of(tables, source, seed=tables.simulation.seed)
+    return Plan(source=source, content=content, cases=cases, cells=cells, tasks=tasks_of(cases, cells))
+
+
+def run_study(
+    study: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    shard: tuple[int, int] | None = None,
+    resume: bool = False,
+    progress: Told | None = None,
+) -> Outcome:
+    """Run a study and write its table, `results.csv`.
+
+    Any number of workers, any order and any resumption give the same bytes: random streams come from the seed, the case
+    and the patient alone.
+
+    Parameters
+    ----------
+    study : path
+        A TOML file.
+    out : path
+        Folder for the journal and the table.
+    workers : int
+        Processes beside this one; 1 runs here.
+    scheduler : str, optional
+        Address of a Dask scheduler, in place of workers.
+    shard : (i, n), optional
+        Run the i-th of n parts, 1 to n; `merge_study` joins them.
+    resume : bool
+        Go on with what an earlier run left; nothing that it did is done again.
+    progress : callable, optional
+        Called with (tasks done, tasks in all, failures).
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    FileError, MotionError
+        When the study cannot be run at all. A case that fails is recorded, and the others go on.
+    """
+    plan = plan_study(study)
+    _checked_shard(shard)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    mine = [task for task in plan.tasks if shard is None or task.number % shard[1] == shard[0] - 1]
+    with open_journal(folder / _journal_name(shard), plan.head, resume=resume) as (journal, done):
+        finished = {record["task"] for record in done}
+        failures = sum("failed" in record for record in done)
+        left = [task for task in mine if task.number not in finished]
+        count = len(mine) - len(left)
+        if progress is not None:
+            progress(count, len(mine), failures)
+        with open_executor(workers, scheduler) as (executor, room):
+            for record in _records(executor, room, plan, left):
+                journal.add(record)
+                count += 1
+                failures += "failed" in record
+                if progress is not None:
+                    progress(count, len(mine), failures)
+    return merge_study(study, out)
+
+
+def merge_study(study: str | os.PathLike[str], out: str | os.PathLike[str]) -> Outcome:
+    """Join what journals in a folder hold into the table, when all of it is there.
+
+    Raises
+    ------
+    FileError
+        When there is no journal, or one belongs to another study.
+    """
+    plan, folder = plan_study(study), Path(out)
+    journals = sorted(folder.glob(f"*{SUFFIX}"))
+    if not journals:
+        raise FileError(f"{folder}: has no journal of a study; run it first")
+    found: dict[int, dict[str, Any]] = {}
+    for path in journals:
+        head, records, _ = read_journal(path)
+        if head is not None and head != plan.head:
+            raise FileError(f"{path}: belongs to another study; give the file that it was run with")
+        found |= {record["task"]: record for record in records}
+    failed = {record["case"]: record["failed"] for record in found.values() if "failed" in record}
+    missing = len(plan.tasks) - len(found)
+    rows = [row for number in sorted(found) for row in found[number].get("rows", [])]
+    if missing:
+        return Outcome(results=None, rows=len(rows), failed=failed, missing=missing)
+    write_results(_in_order(rows, plan.head["version"]), folder / NAME)
+    return Outcome(results=folder / NAME, rows=len(rows), failed=failed)
+
+
+def _in_order(rows: Sequence[dict[str, Any]], release: str) -> Iterator[Row]:
+    """Rows by case, then cell; their version last."""
+    for entry in sorted(rows, key=lambda entry: (entry["case"], entry["cell"])):
+        yield {**entry["row"], "version": release}
+
+
+def _records(executor: Executor, room: int, plan: Plan, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+    """Records of tasks as they end; no more than `room` under way, so that memory stays."""
+    waiting: dict[Future[list[dict[str, Any]]], Task] = {}
+    todo = iter(tasks)
+    while True:
+        while len(waiting) < room and (task := next(todo, None)) is not None:
+            waiting[executor.submit(_done, plan.content, task, plan.source)] = task
+        if not waiting:
+            return
+        ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in ended:
+            task = waiting.pop(future)
+            record: dict[str, Any] = {"task": task.number, "case": task.case.name}
+            try:
+                yield record | {"rows": future.result()}
+            except PtvkitError as error:
+                yield record | {"failed": " ".join(str(error).split())}
+
+
+def _done(content: Mapping[str, Any], task: Task, source: str) -> list[dict[str, Any]]:
+    """A task's rows with what orders them."""
+    rows = run_task(content, task, source)
+    return [{"case": task.case.name, "cell": number, "row": row} for number, row in rows]
+
+
+def _journal_name(shard: tuple[int, int] | None) -> str:
+    return f"{JOURNAL}{SUFFIX}" if shard is None else f"{JOURNAL}-{shard[0]}-of-{shard[1]}{SUFFIX}"
+
+
+def _checked_shard(shard: tuple[int, int] | None) -> None:
+    if shard is not None and not (shard[1] >= 1 and 1 <= shard[0] <= shard[1]):
+        raise MotionError(f"shard {shard[0]}/{shard[1]}: give i/n with i from 1 to n")

@@ -1,0 +1,192 @@
+"""One piece of a study's work: a case and the cells that share a course."""
+
+import json
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptvkit.dose.result import DoseResult
+from ptvkit.dose.simulate import simulate_dose
+from ptvkit.kernels.jit import thread_count
+from ptvkit.motion.course import Course, blocks, draw_block, samples_of
+from ptvkit.motion.coverage import Prepared, Structure, centroid, filled, prepare, shift_range
+from ptvkit.motion.estimate import Estimate
+from ptvkit.motion.result import CoverageResult
+from ptvkit.motion.simulate import FractionFigures, by_fraction, in_threads, result_of
+from ptvkit.study.file import checked, course_of, dose_of
+from ptvkit.study.plan import Case, Cell, content_with
+from ptvkit.study.schema import StudyFile
+from ptvkit.study.targets import ctv_and_ptv
+
+Row = dict[str, Any]
+
+KEPT: Final = 24
+"""Prepared targets that a worker keeps, of the case it works on."""
+SHAPING: Final = ("cases", "targets")
+"""Tables that say what the targets are; all others say what displaces them, or with what dose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A case with the cells that share a course.
+
+    Attributes
+    ----------
+    number : int
+    case : Case
+    cells : tuple of Cell
+    courses : tuple of mapping
+        Swept values of every course of the study: tables are prepared for all of them, so that a figure does not depend
+        on which others were worked out before it.
+    """
+
+    number: int
+    case: Case
+    cells: tuple[Cell, ...]
+    courses: tuple[Mapping[str, Any], ...]
+
+
+def tasks_of(cases: Sequence[Case], cells: Sequence[Cell]) -> list[Task]:
+    """Tasks of a study: for each case, its cells by course."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(json.dumps(_of_course(cell.values), sort_keys=True), []).append(cell)
+    courses = tuple(_of_course(group[0].values) for group in groups.values())
+    pairs = [(case, tuple(group)) for case in cases for group in groups.values()]
+    return [Task(number=n, case=case, cells=group, courses=courses) for n, (case, group) in enumerate(pairs)]
+
+
+def _of_course(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key.split(".")[0] not in SHAPING}
+
+
+def _of_targets(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key.split(".")[0] in SHAPING}
+
+
+def seed_of(study: StudyFile, case: Case) -> int:
+    """Random streams come from the study's seed and the case, never from the cell."""
+    return int(np.random.SeedSequence([study.simulation.seed, zlib.crc32(case.name.encode())]).generate_state(1)[0])
+
+
+@dataclass(slots=True)
+class _Ready:
+    """What a worker keeps of a case."""
+
+    case: str
+    targets: "OrderedDict[str, tuple[Structure, Structure, Prepared, dict[str, float]]]"
+    reach: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+
+
+_kept = _Ready("", OrderedDict())
+
+
+def run_task(content: Mapping[str, Any], task: Task, source: str) -> list[tuple[int, Row]]:
+    """Rows of a task with the number of their cell: for each, all lesions together and each.
+
+    Raises
+    ------
+    PtvkitError
+        When the case, or a cell's value, cannot be used.
+    """
+    base = content_with(content, task.case.content, source)
+    first = checked(content_with(base, task.cells[0].values, source), source)
+    seed, course = seed_of(first, task.case), course_of(first, source)
+    ready = [_prepared(base, cell, task, source, seed) for cell in task.cells]
+    found: list[list[list[FractionFigures]]] = [[] for _ in task.cells]
+    times = samples_of(course, first.simulation.samples)
+
+    def one(block: tuple[int, int]) -> list[list[FractionFigures]]:
+        drawn = draw_block(course, *block, seed, times, ready[0][2].centre_mm)
+        each = (prepared.figures(drawn) for _, _, prepared, _ in ready)
+        return [by_fraction(prepared, figures) for (_, _, prepared, _), figures in zip(ready, each, strict=True)]
+
+    for block in in_threads(one, list(blocks(first.simulation.patients)), thread_count()):
+        for collected, figures in zip(found, block, strict=True):
+            collected.append(figures)
+    rows: list[tuple[int, Row]] = []
+    for cell, (ctv, ptv, prepared, volumes), collected in zip(task.cells, ready, found, strict=True):
+        study = checked(content_with(base, cell.values, source), source)
+        result = result_of(prepared, collected, times, seed)
+        dosed = _dosed(study, ctv, ptv, course, seed, source)
+        rows += [(cell.number, row) for row in _rows(task.case, cell, volumes, result, dosed)]
+    return rows
+
+
+def _prepared(
+    base: Mapping[str, Any], cell: Cell, task: Task, source: str, seed: int
+) -> tuple[Structure, Structure, Prepared, dict[str, float]]:
+    """Targets of a cell, prepared for all courses of the study; kept while the case stays."""
+    if _kept.case != _identity(base, task):
+        _kept.case, _kept.reach = _identity(base, task), None
+        _kept.targets.clear()
+    key = json.dumps(_of_targets(cell.values), sort_keys=True)
+    if key not in _kept.targets:
+        study = checked(content_with(base, cell.values, source), source)
+        ctv, ptv, volumes = ctv_and_ptv(study)
+        ctv = filled(ctv)
+        if _kept.reach is None:
+            given = [course_of(checked(content_with(base, own, source), source), source) for own in task.courses]
+            _kept.reach = shift_range(given, seed, centroid(ctv))
+        while len(_kept.targets) >= KEPT:
+            _kept.targets.popitem(last=False)
+        _kept.targets[key] = (ctv, ptv, prepare(ctv, ptv, [], seed=seed, reach_mm=_kept.reach), volumes)
+    return _kept.targets[key]
+
+
+def _identity(base: Mapping[str, Any], task: Task) -> str:
+    return json.dumps([task.case.name, base, [*task.courses]], sort_keys=True, default=str)
+
+
+def _dosed(
+    study: StudyFile, ctv: Structure, ptv: Structure, course: Course, seed: int, source: str
+) -> DoseResult | None:
+    dose = dose_of(study, ptv, source)
+    if dose is None:
+        return None
+    ask = study.simulation
+    return simulate_dose(dose, ctv, course, patients=ask.patients, seed=seed, samples=ask.samples)
+
+
+def _rows(
+    case: Case, cell: Cell, volumes: Mapping[str, float], result: CoverageResult, dosed: DoseResult | None
+) -> list[Row]:
+    shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
+    doses: Sequence[DoseResult | None] = [None] * len(shown)
+    if dosed is not None:
+        doses = (dosed, *dosed.lesions) if len(result.lesions) > 1 else (dosed,)
+    rows = []
+    for target, dose in zip(shown, doses, strict=True):
+        row: Row = {"case": case.name, "lesion": target.name if target is not result else "all"}
+        row |= {key: value if isinstance(value, str) else _plain(value) for key, value in cell.values.items()}
+        row |= {**volumes, "target_cc": target.volume_cc}
+        row |= _spread("contained", target.contained()) | _spread("within_2mm", target.contained(2.0))
+        row |= {"miss90_mm": target.miss_quantile(0.9)} | _spread("coverage_loss", target.coverage_loss)
+        row |= {"time_out": target.mean_time_out.value}
+        if dose is not None:
+            row |= _doses(dose)
+        rows.append(row | {"patients": target.patients, "fractions": target.fractions, "seed": target.seed})
+    return rows
+
+
+def _doses(dose: DoseResult) -> Row:
+    row: Row = {}
+    for name in ("dmin", "d98"):
+        values = dose.metric(f"{name}_gy")
+        row |= {f"{name}_p10_gy": float(np.quantile(values, 0.1)), f"{name}_median_gy": float(np.median(values))}
+        if dose.prescription_gy is not None:
+            row |= _spread(f"{name}_95", dose.probability(f"{name}_gy", 0.95 * dose.prescription_gy))
+    return row | {"mean_gy": float(dose.metric("mean_gy").mean())}
+
+
+def _spread(name: str, estimate: Estimate) -> Row:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
