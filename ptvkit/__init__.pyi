@@ -42,6 +42,8 @@ from .motion.trajectory import Trajectory
 from .motion.variation import Variation
 from .study.limits import read_limits
 from .study.recipe_check import RecipeCheck, check_recipe
+from .study.results import read_results
+from .study.run import Outcome, merge_study, run_study
 from .study.solve import Solution, Trial, solve_margin
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "Mask",
     "MaskError",
     "MotionError",
+    "Outcome",
     "ProbabilityMaps",
     "PtvkitError",
     "PtvkitWarning",
@@ -100,6 +103,7 @@ __all__ = [
     "largest",
     "lesions",
     "make_targets",
+    "merge_study",
     "phantom",
     "plan_sum",
     "prepare",
@@ -112,12 +116,14 @@ __all__ = [
     "read_labels",
     "read_limits",
     "read_mask",
+    "read_results",
     "read_shifts",
     "read_trace",
     "recipes",
     "region_from_mask",
     "residual_errors",
     "ring",
+    "run_study",
     "sample_course",
     "setup_statistics",
     "simulate_coverage",

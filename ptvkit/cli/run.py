@@ -24,7 +24,9 @@ CELLS_PER_S = 10.0
 def run(
     study: Annotated[Path, typer.Argument(help="A study file, TOML; see ptvkit new-study.", metavar="STUDY")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")],
-    workers: Annotated[int, typer.Option(help="Processes; 1 runs here.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes, one thread each; by default it runs here, with all cores.")
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://…, in place of workers.")] = None,
     shard: Annotated[
         str | None, typer.Option(help="Run the i-th of n parts; ptvkit merge joins them.", metavar="i/n")
@@ -41,7 +43,7 @@ def run(
     if dry_run:
         print_plan(plan_study(study))
         return
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise MotionError(f"--workers {workers}: needs 1 or more")
     started = perf_counter()
     with told_warnings(), progress_of_tasks() as tell:

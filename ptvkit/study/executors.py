@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from ptvkit.errors import MotionError
 
@@ -27,7 +27,7 @@ class InProcess(Executor):
 
 
 @contextmanager
-def open_executor(workers: int, scheduler: str | None) -> Iterator[tuple[Executor, int]]:
+def open_executor(workers: int | None, scheduler: str | None) -> Iterator[tuple[Executor, int]]:
     """An executor, and how many tasks may be under way.
 
     Raises
@@ -38,7 +38,7 @@ def open_executor(workers: int, scheduler: str | None) -> Iterator[tuple[Executo
     if scheduler is not None:
         with _dask(scheduler) as found:
             yield found
-    elif workers <= 1:
+    elif workers is None:
         yield InProcess(), 1
     else:
         context = multiprocessing.get_context("spawn")  # threads and forks do not go together
@@ -62,7 +62,7 @@ def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
     except ImportError:
         raise MotionError("--scheduler needs Dask; install ptvkit[cluster]") from None
     try:
-        client: Any = Client(scheduler, timeout="20s")
+        client = cast("Any", Client)(scheduler, timeout="20s")
     except (OSError, TimeoutError) as error:
         raise MotionError(f"--scheduler {scheduler}: does not answer: {error}") from None
     with client:

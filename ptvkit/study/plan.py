@@ -204,7 +204,7 @@ def _put(table: dict[str, Any], steps: Sequence[str], value: Any, where: str) ->
             here = named[0]
             continue
         below = here.get(step)
-        if last and steps[0] == "targets":
+        if last and number == 1 and steps[0] == "targets":
             margin = below if isinstance(below, dict) else {"all": below or 0.0}
             if not all(isinstance(one, int | float) for one in margin.values()):
                 raise MotionError(f"{where}: {step} is {below!r}; write it as a number or a table to sweep over a part")

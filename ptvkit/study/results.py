@@ -14,7 +14,9 @@ NAME: Final = "results.csv"
 
 
 def write_results(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write rows as CSV, whole or not at all; columns in the order in which rows first have them.
+    """Write rows as CSV, whole or not at all, and as Parquet beside it where pyarrow is installed.
+
+    Columns come in the order in which rows first have them.
 
     Raises
     ------
@@ -30,6 +32,21 @@ def write_results(rows: Iterable[dict[str, Any]], path: Path) -> None:
     writer.writerows({key: _told(value) for key, value in row.items()} for row in found)
     with write_whole(path) as file:
         file.write(text.getvalue().encode())
+    if found:
+        _write_parquet(path)
+
+
+def _write_parquet(table: Path) -> None:
+    """The table once more, with types."""
+    try:
+        from pyarrow import csv as arrow
+        from pyarrow import parquet
+    except ImportError:
+        return
+    content = io.BytesIO()
+    parquet.write_table(arrow.read_csv(table), content)
+    with write_whole(table.with_suffix(".parquet")) as file:
+        file.write(content.getvalue())
 
 
 def _ordered(columns: Sequence[str]) -> list[str]:

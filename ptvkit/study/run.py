@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from ptvkit.errors import FileError, MotionError, PtvkitError
 from ptvkit.study.executors import open_executor
-from ptvkit.study.file import checked, read_study
+from ptvkit.study.file import checked, course_of, read_study
 from ptvkit.study.journal import SUFFIX, open_journal, read_journal
-from ptvkit.study.plan import Case, Cell, cases_of, cells_of
+from ptvkit.study.plan import Case, Cell, cases_of, cells_of, content_with
 from ptvkit.study.results import NAME, write_results
+from ptvkit.study.targets import margin_of
 from ptvkit.study.work import Row, Task, run_task, tasks_of
 
 Told = Callable[[int, int, int], None]
@@ -89,14 +90,25 @@ def plan_study(study: str | os.PathLike[str]) -> Plan:
     tables = checked(content, source)
     cases = cases_of(tables, source)
     cells = cells_of(tables, source, seed=tables.simulation.seed)
+    for cell in {0: cells[0], 1: cells[-1]}.values():
+        _check_cell(content_with(content, cell.values, source), source)
     return Plan(source=source, content=content, cases=cases, cells=cells, tasks=tasks_of(cases, cells))
+
+
+def _check_cell(content: Mapping[str, Any], source: str) -> None:
+    """Refuse what no case could run with."""
+    tables = checked(content, source)
+    course_of(tables, source)
+    if tables.targets is not None:
+        for name in ("ctv", "ptv", "breathing"):
+            margin_of(getattr(tables.targets, name), f"{source}: targets.{name}")
 
 
 def run_study(
     study: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    workers: int = 1,
+    workers: int | None = None,
     scheduler: str | None = None,
     shard: tuple[int, int] | None = None,
     resume: bool = False,
@@ -113,8 +125,8 @@ def run_study(
         A TOML file.
     out : path
         Folder for the journal and the table.
-    workers : int
-        Processes beside this one; 1 runs here.
+    workers : int, optional
+        Processes, each with one thread for its kernels; by default the study runs here, with all cores.
     scheduler : str, optional
         Address of a Dask scheduler, in place of workers.
     shard : (i, n), optional
