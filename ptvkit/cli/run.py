@@ -34,7 +34,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run left.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")] = False,
 ) -> None:
-    """Run a study: every case with every cell of its sweep, into one table, results.csv.
+    """Run a study: every case with every cell of its sweep, into one table, results.csv, and report.html.
 
     Exit status 3: it ran, but some cases failed.
     """
@@ -50,7 +50,7 @@ def run(
         outcome = run_study(
             study, out, workers=workers, scheduler=scheduler, shard=_part(shard), resume=resume, progress=tell
         )
-    told(outcome, perf_counter() - started, shard)
+    told(study, out, outcome, perf_counter() - started, shard)
 
 
 def merge(
@@ -60,7 +60,8 @@ def merge(
     """Join the shards of a study into results.csv."""
     from ptvkit.study.run import merge_study
 
-    told(merge_study(study, out), 0.0, None)
+    started = perf_counter()
+    told(study, out, merge_study(study, out), perf_counter() - started, None)
 
 
 def new_study(
@@ -102,12 +103,16 @@ def _values(plan: "Plan", key: str) -> str:
     return ", ".join(values[:8]) + (", …" if len(values) > 8 else "")
 
 
-def told(outcome: "Outcome", seconds: float, shard: str | None) -> None:
-    """Say what became of a study, with an honest exit status."""
+def told(study: Path, out: Path, outcome: "Outcome", seconds: float, shard: str | None) -> None:
+    """Write the report and say what became of a study, with an honest exit status."""
     for case, reason in outcome.failed.items():
         print(f"ptvkit: {case}: {reason}", file=sys.stderr)
     if outcome.results is not None:
+        from ptvkit.report.study_page import write_study_page
+        from ptvkit.study.run import plan_study
+
         print(f"{outcome.results}: {outcome.rows} rows, {len(outcome.failed)} cases failed. {seconds:.1f} s.")
+        print(f"{write_study_page(plan_study(study), outcome, out)}: the report")
     elif shard is not None:
         print(f"This shard is done; {outcome.missing} tasks of others are missing. Join them with ptvkit merge.")
     else:

@@ -62,6 +62,27 @@ def _told(value: Any) -> Any:
     return value
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """A table's rows, numbers as numbers.
+
+    Raises
+    ------
+    FileError
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror}; run the study first") from error
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text) if text else ""
+    except ValueError:
+        return text
+
+
 def read_results(path: str | os.PathLike[str]) -> Any:
     """Read a study's table, `results.csv` or the folder that holds it, as a pandas DataFrame.
 

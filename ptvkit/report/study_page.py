@@ -1,0 +1,211 @@
+"""A study as one page that can be read in a meeting: no network, no other files."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from ptvkit.dose.result import NOTE as DOSE_NOTE
+from ptvkit.errors import PtvkitError
+from ptvkit.io.files import write_whole
+from ptvkit.io.provenance import versions
+from ptvkit.motion.result import NOTE
+from ptvkit.report.planes import target_figure
+from ptvkit.report.style import PAPER
+from ptvkit.study.file import checked
+from ptvkit.study.plan import content_with
+from ptvkit.study.results import NAME, read_rows
+from ptvkit.study.run import Outcome, Plan
+from ptvkit.study.targets import ctv_and_ptv
+
+FIGURES: Final = {
+    "contained": ("patients never out", True),
+    "within_2mm": ("patients never out by over 2 mm", True),
+    "dmin_95": ("patients with Dmin ≥ 95 %", True),
+    "d98_95": ("patients with D98 ≥ 95 %", True),
+    "ptv_cc": ("PTV, cc", False),
+    "miss90_mm": ("miss that 9 of 10 stay within, mm", False),
+    "coverage_loss": ("covered volume lost, an index", True),
+    "time_out": ("share of the time with some of it out", True),
+}
+GOAL: Final = 0.90
+MOST_ROWS: Final = 2000
+MOST_PICTURES: Final = 6
+SHOWN: Final = ("case", "lesion", "ptv_cc", "contained", "within_2mm", "dmin_95", "d98_95", "miss90_mm", "time_out")
+
+
+def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
+    """Write `report.html` of a study that has run, whole or not at all.
+
+    Raises
+    ------
+    FileError
+        When it cannot be written, or the table cannot be read.
+    """
+    rows = read_rows(folder / NAME)
+    swept = list(plan.cells[0].values)
+    home = files("ptvkit.report").joinpath("page")
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+        home.joinpath("report.html.j2").read_text(encoding="utf-8")
+    )
+    columns = [name for name in (*SHOWN[:2], *swept, *SHOWN[2:]) if any(row.get(name, "") != "" for row in rows)]
+    has_dose = "dmin_95" in columns
+    content = page.render(
+        title=f"Margins of {len(plan.cases)} case{'s' if len(plan.cases) > 1 else ''}, {len(plan.cells)} cells",
+        answer=answer(rows, swept),
+        note=DOSE_NOTE if has_dose else NOTE,
+        asked=_asked(plan),
+        pictures=_pictures(plan, outcome),
+        rows=[{name: _told(row.get(name, "")) for name in columns} for row in rows[:MOST_ROWS]],
+        left_out=max(0, len(rows) - MOST_ROWS),
+        columns=columns,
+        failed=sorted(outcome.failed.items()),
+        methods=methods(plan, has_dose=has_dose),
+        provenance=_provenance(plan),
+        study=json.dumps(plan.content, indent=1, default=str),
+        data=_embedded(_data(rows, swept)),
+        css=Markup(home.joinpath("page.css").read_text(encoding="utf-8")),
+        plotly=Markup(home.joinpath("plotly-basic.min.js").read_text(encoding="utf-8")),
+        script=Markup(home.joinpath("page.js").read_text(encoding="utf-8")),
+    )
+    with write_whole(folder / "report.html") as file:
+        file.write(content.encode())
+    return folder / "report.html"
+
+
+def answer(rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> str:
+    """The smallest PTV that does what is wanted, in a sentence."""
+    whole = [row for row in rows if row["lesion"] == "all"]
+    if not whole:
+        return "No case could be run; the reasons are below."
+    figure = "dmin_95" if any(row.get("dmin_95", "") != "" for row in whole) else "contained"
+    name = FIGURES[figure][0]
+    cells: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in whole:
+        cells.setdefault(tuple(row[key] for key in swept), []).append(row)
+    worth = [
+        (_mean(group, "ptv_cc"), min(float(row[figure]) for row in group), values) for values, group in cells.items()
+    ]
+    enough = [entry for entry in worth if entry[1] >= GOAL]
+    cases = "the case" if len({row["case"] for row in whole}) == 1 else "every case"
+    if not enough:
+        best = max(worth, key=lambda entry: entry[1])
+        return (
+            f"No cell reaches {GOAL:.0%} of {name} in {cases}; the best, {_cell(swept, best[2])}, has {best[1]:.0%}"
+            f" with a PTV of {best[0]:.0f} cc. Simulated, given these inputs."
+        )
+    least = min(enough, key=lambda entry: entry[0])
+    return (
+        f"The smallest PTV with at least {GOAL:.0%} of {name} in {cases} has {least[0]:.0f} cc"
+        f"{' on average' if cases == 'every case' else ''}: {_cell(swept, least[2])} ({least[1]:.0%})."
+        f" {len(enough)} of {len(worth)} cells reach it. Simulated, given these inputs."
+    )
+
+
+def _cell(swept: Sequence[str], values: Sequence[Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in zip(swept, values, strict=True)) or "as asked"
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:
+    return sum(float(row[key]) for row in rows) / len(rows)
+
+
+def methods(plan: Plan, *, has_dose: bool) -> list[str]:
+    """A paragraph ready to paste, and what was left out."""
+    content = plan.content
+    ask = checked(content_with(content, plan.cells[0].values, plan.source), plan.source).simulation
+    errors = ", ".join(str(error.get("name", "set-up")) for error in content.get("errors", [])) or "none"
+    text = (
+        f"Targets were grown with ptvkit {versions()['ptvkit']} by Minkowski sums of sub-voxel surfaces with bodies of"
+        f" six semi-axes. For each of {len(plan.cells)} combinations of parameters, {ask.patients} courses of"
+        f" {ask.fractions} fractions were simulated with these sources of error: {errors}"
+    )
+    text += "; breathing after Lujan et al. (Med Phys 1999;26:715) or measured" if "breathing" in content else ""
+    text += "; image guidance with an action level" if "guidance" in content else ""
+    text += (
+        ". All combinations saw the same simulated patients. Containment is the share of patients whose target never"
+        " leaves the PTV; shares have Wilson's 95 % intervals."
+    )
+    if has_dose:
+        text += (
+            " Dose conformed to each PTV with a Gaussian penumbra and was accumulated as a static cloud; the criterion"
+            " is that of van Herk et al. (IJROBP 2000;47:1121)."
+        )
+    limits = (
+        "Left out: deformation, rotation unless given, interplay, changes of the tumour during the course, and what"
+        " motion changes in the dose itself. The truth of the segmentations is taken as given."
+    )
+    return [text, limits]
+
+
+def _asked(plan: Plan) -> list[tuple[str, str]]:
+    ask = plan.content.get("simulation", {})
+    names = ", ".join(case.name for case in plan.cases[:12]) + (", …" if len(plan.cases) > 12 else "")
+    found = [("cases", f"{len(plan.cases)}: {names}")]
+    for key in plan.cells[0].values:
+        values = list(dict.fromkeys(str(cell.values[key]) for cell in plan.cells))
+        found.append((key, ", ".join(values[:20]) + (", …" if len(values) > 20 else "")))
+    found += [
+        (key, json.dumps(plan.content[key], default=str))
+        for key in ("targets", "guidance", "breathing", "dose")
+        if key in plan.content
+    ]
+    return [*found, ("simulation", ", ".join(f"{key} {value}" for key, value in ask.items()))]
+
+
+def _pictures(plan: Plan, outcome: Outcome) -> list[tuple[str, str]]:
+    """Three planes of some cases, with the targets of the first cell."""
+    found = []
+    for case in [case for case in plan.cases if case.name not in outcome.failed][:MOST_PICTURES]:
+        content = content_with(content_with(plan.content, case.content, plan.source), plan.cells[0].values, plan.source)
+        try:
+            ctv, ptv, _ = ctv_and_ptv(checked(content, plan.source))
+        except PtvkitError:
+            continue
+        figure = target_figure(None, None, {"CTV": ctv, "PTV": ptv}, title=case.name)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=90, facecolor=PAPER)
+        found.append((case.name, base64.b64encode(stream.getvalue()).decode()))
+    return found
+
+
+def _provenance(plan: Plan) -> list[tuple[str, str]]:
+    head = plan.head
+    told = [("study file", plan.source), ("SHA-256 of its content", head["study"]), ("of the case list", head["cases"])]
+    told += [(name, release) for name, release in versions().items()]
+    return [*told, ("written", datetime.now(UTC).isoformat(timespec="seconds"))]
+
+
+def _data(rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> dict[str, Any]:
+    figures = [
+        {"key": key, "name": name, "share": share}
+        for key, (name, share) in FIGURES.items()
+        if any(row.get(key, "") != "" for row in rows)
+    ]
+    names = [str(one["key"]) for one in figures]
+    ends = [f"{name}_{end}" for name in names for end in ("low", "high")]
+    keys = ["case", "lesion", *swept, *names, *ends]
+    return {
+        "swept": list(swept),
+        "along": swept[0] if swept else "case",
+        "by": swept[1] if len(swept) > 1 else "",
+        "figures": figures,
+        "cases": sorted({str(row["case"]) for row in rows}),
+        "rows": [{key: row[key] for key in keys if row.get(key, "") != ""} for row in rows],
+    }
+
+
+def _embedded(data: Mapping[str, Any]) -> Markup:
+    """JSON that ends no script, whatever a case is called."""
+    return Markup(json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026"))
+
+
+def _told(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
