@@ -110,7 +110,7 @@ def answer(rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> str:
 
 
 def _cell(swept: Sequence[str], values: Sequence[Any]) -> str:
-    return ", ".join(f"{key} = {value}" for key, value in zip(swept, values, strict=True)) or "as asked"
+    return ", ".join(f"{key} = {_told(value)}" for key, value in zip(swept, values, strict=True)) or "as asked"
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:
