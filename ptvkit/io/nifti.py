@@ -205,6 +205,12 @@ def write_image(array: NDArray[Any], grid: Grid, path: PathLike, *, overwrite_gu
     _write(array, grid, Path(path), "ptvkit image", overwrite_guard)
 
 
+def nifti_bytes(array: NDArray[Any], grid: Grid) -> bytes:
+    """A scalar image as the bytes of an uncompressed NIfTI file; stored as `write_image` does."""
+    dtype = _stored_as(array.dtype)
+    return b"".join([make_header(grid, dtype, "ptvkit image", Path("image.nii")), *_slices(array, dtype)])
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[ByteSource, NiftiHeader]]:
     with open_bytes(path) as source:

@@ -15,15 +15,17 @@ from markupsafe import Markup
 from ptvkit.dose.result import NOTE as DOSE_NOTE
 from ptvkit.errors import PtvkitError
 from ptvkit.io.files import write_whole
+from ptvkit.io.nifti import read_image
 from ptvkit.io.provenance import versions
 from ptvkit.motion.result import NOTE
 from ptvkit.report.planes import target_figure
 from ptvkit.report.style import PAPER
+from ptvkit.report.volumes import VOXEL_MM, Pictured, volumes_of
 from ptvkit.study.file import checked
 from ptvkit.study.plan import content_with
 from ptvkit.study.results import NAME, read_rows
 from ptvkit.study.run import Outcome, Plan
-from ptvkit.study.targets import ctv_and_ptv
+from ptvkit.study.targets import structures_of
 
 FIGURES: Final = {
     "contained": ("patients never out", True),
@@ -57,12 +59,15 @@ def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
     )
     columns = [name for name in (*SHOWN[:2], *swept, *SHOWN[2:]) if any(row.get(name, "") != "" for row in rows)]
     has_dose = "dmin_95" in columns
+    shown = _pictured(plan, outcome)
     content = page.render(
         title=f"Margins of {len(plan.cases)} case{'s' if len(plan.cases) > 1 else ''}, {len(plan.cells)} cells",
         answer=answer(rows, swept),
         note=DOSE_NOTE if has_dose else NOTE,
         asked=_asked(plan),
-        pictures=_pictures(plan, outcome),
+        pictures=[(case.name, picture) for case, picture in zip(shown, map(_picture, shown), strict=True)],
+        volumes=_embedded([volumes_of(case) for case in shown]),
+        step=VOXEL_MM,
         rows=[{name: _told(row.get(name, "")) for name in columns} for row in rows[:MOST_ROWS]],
         left_out=max(0, len(rows) - MOST_ROWS),
         columns=columns,
@@ -72,8 +77,10 @@ def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
         study=json.dumps(plan.content, indent=1, default=str),
         data=_embedded(_data(rows, swept)),
         css=Markup(home.joinpath("page.css").read_text(encoding="utf-8")),
-        plotly=Markup(home.joinpath("plotly-basic.min.js").read_text(encoding="utf-8")),
-        script=Markup(home.joinpath("page.js").read_text(encoding="utf-8")),
+        plotly=_script("plotly-basic.min.js"),
+        script=_script("page.js"),
+        niivue=_script("niivue.umd.js") if shown else "",
+        viewer=_script("viewer.js"),
     )
     with write_whole(folder / "report.html") as file:
         file.write(content.encode())
@@ -160,20 +167,36 @@ def _asked(plan: Plan) -> list[tuple[str, str]]:
     return [*found, ("simulation", ", ".join(f"{key} {value}" for key, value in ask.items()))]
 
 
-def _pictures(plan: Plan, outcome: Outcome) -> list[tuple[str, str]]:
-    """Three planes of some cases, with the targets of the first cell."""
+def _pictured(plan: Plan, outcome: Outcome) -> list[Pictured]:
+    """Some cases, with the targets of the first cell."""
     found = []
     for case in [case for case in plan.cases if case.name not in outcome.failed][:MOST_PICTURES]:
         content = content_with(content_with(plan.content, case.content, plan.source), plan.cells[0].values, plan.source)
         try:
-            ctv, ptv, _ = ctv_and_ptv(checked(content, plan.source))
+            study = checked(content, plan.source)
+            gtv, ctv, ptv = structures_of(study)
+            image = None if study.cases.image is None else read_image(study.cases.image)
         except PtvkitError:
             continue
-        figure = target_figure(None, None, {"CTV": ctv, "PTV": ptv}, title=case.name)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png", dpi=90, facecolor=PAPER)
-        found.append((case.name, base64.b64encode(stream.getvalue()).decode()))
+        found.append(Pictured(name=case.name, gtv=gtv, ctv=ctv, ptv=ptv, image=image))
     return found
+
+
+def _picture(case: Pictured) -> str:
+    """Three planes as a PNG."""
+    named = {"GTV": case.gtv, "CTV": case.ctv, "PTV": case.ptv}
+    image, grid = (None, None) if case.image is None else case.image
+    structures = {name: one for name, one in named.items() if one is not None}
+    figure = target_figure(image, grid, structures, title=case.name, centre_mm=None)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=90, facecolor=PAPER)
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def _script(name: str) -> Markup:
+    """A script that does not end the element that it stands in."""
+    text = files("ptvkit.report").joinpath("page", name).read_text(encoding="utf-8")
+    return Markup(text.replace("</script", "<\\/script"))
 
 
 def _provenance(plan: Plan) -> list[tuple[str, str]]:
@@ -202,7 +225,7 @@ def _data(rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> dict[str, 
     }
 
 
-def _embedded(data: Mapping[str, Any]) -> Markup:
+def _embedded(data: Any) -> Markup:
     """JSON that ends no script, whatever a case is called."""
     return Markup(json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026"))
 

@@ -66,12 +66,23 @@ def ctv_and_ptv(study: StudyFile) -> tuple[Region | Mask, Region | Mask, dict[st
     ------
     FileError, MaskError, GridError, MarginError
     """
+    gtv, ctv, ptv = structures_of(study)
+    volumes = {"gtv_cc": float("nan") if gtv is None else gtv.volume_cc}
+    return ctv, ptv, volumes | {"ctv_cc": ctv.volume_cc, "ptv_cc": ptv.volume_cc}
+
+
+def structures_of(study: StudyFile) -> tuple[Region | Mask | None, Region | Mask, Region | Mask]:
+    """GTV, CTV and PTV of a case; no GTV where CTV and PTV were given.
+
+    Raises
+    ------
+    FileError, MaskError, GridError, MarginError
+    """
     cases = study.cases
     if study.targets is None:
         if cases.ctv is None or cases.ptv is None:
             raise FileError("[cases] has masks, which are GTVs; give [targets] with their margins")
-        ctv, ptv = read_structure(cases.ctv), read_structure(cases.ptv)
-        return ctv, ptv, {"gtv_cc": float("nan"), "ctv_cc": ctv.volume_cc, "ptv_cc": ptv.volume_cc}
+        return None, read_structure(cases.ctv), read_structure(cases.ptv)
     path = cases.masks if cases.masks is not None else cases.ctv
     if not isinstance(path, str):
         raise FileError("[targets] needs one GTV for each case; give [cases] masks")
@@ -85,7 +96,7 @@ def ctv_and_ptv(study: StudyFile) -> tuple[Region | Mask, Region | Mask, dict[st
         breathing_shape=asked.breathing_shape,
         limit_ctv=None if asked.limit is None else read_structure(asked.limit),
     )
-    return made.ctv, made.ptv, {f"{name}_cc": getattr(made, name).volume_cc for name in ("gtv", "ctv", "ptv")}
+    return made.gtv, made.ctv, made.ptv
 
 
 def _chosen(gtv: Mask, table: TargetsTable) -> Mask:

@@ -1,5 +1,8 @@
 """A study's page: what it says, that it needs nothing else, and that it works in a browser."""
 
+import base64
+import csv
+import gzip
 import json
 import re
 import shutil
@@ -7,6 +10,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from ptvkit.report.study_page import answer, write_study_page
@@ -42,6 +47,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study_page(plan_study(home / "study.toml"), outcome, home / "out")
 
 
+def first_row(page: Path) -> dict[str, str]:
+    with open(page.parent / "results.csv", encoding="utf-8") as file:
+        return next(csv.DictReader(file))
+
+
 class Tags(HTMLParser):
     """Tags and their addresses."""
 
@@ -61,9 +71,16 @@ def test_page_stands_alone_and_escapes_what_it_is_given(page: Path) -> None:
     found.feed(text)
     assert all(address.startswith("data:") for address in found.addresses)
     assert found.tags.count("img") == 2
-    assert found.tags.count("script") == 3
+    assert found.tags.count("script") == 6
     assert "set-up &lt;b&gt;&amp;" in text
     assert "<b>" not in re.sub(r"<script>.*?</script>", "", text, flags=re.S)
+    volumes = re.search(r'id="volumes">(.*?)</script>', text, re.S)
+    assert volumes is not None
+    first = json.loads(volumes[1])[0]
+    labels = nib.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(first["targets"])))
+    values = np.asarray(labels.dataobj)
+    cc = [(values >= value).sum() * np.prod(labels.header.get_zooms()) / 1000 for value in (1, 3)]
+    assert cc == pytest.approx([float(first_row(page)["ptv_cc"]), float(first_row(page)["gtv_cc"])], rel=0.03)
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
     assert data is not None
     content: dict[str, Any] = json.loads(data[1])
@@ -119,7 +136,8 @@ def test_page_in_a_browser(page: Path, width: int, scheme: str) -> None:
     told: list[str] = []
     asked: list[str] = []
     with sync_playwright() as playwright:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        quiet = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        quiet += ["--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=quiet)
         view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         view.on("console", lambda message: told.append(message.text) if message.type in ("error", "warning") else None)
@@ -138,6 +156,9 @@ def test_page_in_a_browser(page: Path, width: int, scheme: str) -> None:
             cells = view.locator(f"#table tbody tr td:nth-child({column + 1})").all_inner_texts()
             assert [float(cell) for cell in cells] == expected(float(cell) for cell in cells)
         assert view.evaluate("document.documentElement.scrollWidth") <= width
+        view.wait_for_selector("#slices[data-shown='one']")
+        view.select_option("#viewed", "1")
+        view.wait_for_selector("#slices[data-shown='two']")
         browser.close()
     assert told == []
     assert [address for address in asked if not address.startswith(("file:", "data:", "blob:"))] == []
