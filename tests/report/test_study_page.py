@@ -157,6 +157,8 @@ def test_page_in_a_browser(page: Path, width: int, scheme: str) -> None:
             assert [float(cell) for cell in cells] == expected(float(cell) for cell in cells)
         assert view.evaluate("document.documentElement.scrollWidth") <= width
         view.wait_for_selector("#slices[data-shown='one']")
+        assert view.locator("#slices").bounding_box()["height"] > 300  # type: ignore[index]
+        assert view.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor") == "rgba(0, 0, 0, 0)"
         view.select_option("#viewed", "1")
         view.wait_for_selector("#slices[data-shown='two']")
         browser.close()

@@ -5,7 +5,7 @@
   const cases = JSON.parse(document.getElementById("volumes").textContent);
   const select = document.getElementById("viewed");
   const label = document.getElementById("viewer-note");
-  const COLOURS = { R: [0, 242, 232, 63], G: [0, 180, 65, 184], B: [0, 60, 60, 232], A: [0, 110, 140, 170], I: [0, 1, 2, 3], labels: ["", "PTV", "CTV", "GTV"] };
+  const COLOURS = { R: [0, 63, 242, 232], G: [0, 184, 180, 65], B: [0, 232, 60, 60], A: [0, 90, 110, 130], I: [0, 1, 2, 3], labels: ["", "PTV", "CTV", "GTV"] };
   try {
     if (!document.createElement("canvas").getContext("webgl2")) throw new Error("there is no WebGL 2");
     const view = new niivue.Niivue({ backColor: [0.05, 0.07, 0.09, 1], isRadiologicalConvention: true, logLevel: "error", crosshairWidth: 0.5, show3Dcrosshair: false });
@@ -18,6 +18,7 @@
       const targets = await niivue.NVImage.loadFromBase64({ name: "targets.nii.gz", base64: chosen.targets });
       view.addVolume(targets);
       targets.setColormapLabel(COLOURS);
+      if (chosen.image) view.setOpacity(1, 0.45);
       view.updateGLVolume();
       canvas.dataset.shown = chosen.name;
     };
