@@ -10,6 +10,8 @@ from ptvkit.cli.simulate import simulate
 from ptvkit.cli.targets import targets
 
 STUDY = "liver-protocol"
+PATIENTS = 500
+"""Enough to see with; --study liver-protocol on its own takes a thousand."""
 CTV, PTV, BREATHING = "10", "10", "S=12,I=18"
 """The protocol's margins for liver metastases, mm; of the 3 to 30 mm for breathing, a large amplitude's."""
 
@@ -42,7 +44,12 @@ def demo(
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"The phantom's GTV truly holds {phantom.region('gtv').volume_cc:.2f} cc.")
     simulate(
-        out=out, ctv=f"{out / 'ctv.nii.gz'}", ptv=f"{out / 'ptv.nii.gz'}", study=STUDY, image=f"{out / 'ct.nii.gz'}"
+        out=out,
+        ctv=f"{out / 'ctv.nii.gz'}",
+        ptv=f"{out / 'ptv.nii.gz'}",
+        study=STUDY,
+        image=f"{out / 'ct.nii.gz'}",
+        patients=PATIENTS,
     )
     console.print(f"Pictures in {out}: {', '.join(sorted(path.name for path in out.glob('*.png')))}")
     console.print("The same:")
@@ -50,4 +57,6 @@ def demo(
         f"  ptvkit targets {out}/gtv.nii.gz --limit {out}/liver.nii.gz"
         f" --ctv {CTV} --ptv {PTV} --breathing {BREATHING} -o DIR"
     )
-    console.print(f"  ptvkit simulate --ctv {out}/ctv.nii.gz --ptv {out}/ptv.nii.gz --study {STUDY} -o DIR")
+    console.print(
+        f"  ptvkit simulate --ctv {out}/ctv.nii.gz --ptv {out}/ptv.nii.gz --study {STUDY} --patients {PATIENTS} -o DIR"
+    )
