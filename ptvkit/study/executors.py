@@ -27,8 +27,10 @@ class InProcess(Executor):
 
 
 @contextmanager
-def open_executor(workers: int | None, scheduler: str | None) -> Iterator[tuple[Executor, int]]:
-    """An executor, and how many tasks may be under way.
+def open_executors(workers: int | None, scheduler: str | None) -> Iterator[tuple[list[Executor], int]]:
+    """Executors among which groups of tasks are shared out, and how many tasks each may have under way.
+
+    Local processes are one executor each, so that what a process has prepared serves its next task.
 
     Raises
     ------
@@ -39,15 +41,15 @@ def open_executor(workers: int | None, scheduler: str | None) -> Iterator[tuple[
         with _dask(scheduler) as found:
             yield found
     elif workers is None:
-        yield InProcess(), 1
+        yield [InProcess()], 1
     else:
         context = multiprocessing.get_context("spawn")  # threads and forks do not go together
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=one_thread) as pool:
-            try:
-                yield pool, 2 * workers
-            except BaseException:
+        pools = [ProcessPoolExecutor(1, mp_context=context, initializer=one_thread) for _ in range(workers)]
+        try:
+            yield list(pools), 2
+        finally:
+            for pool in pools:
                 pool.shutdown(wait=False, cancel_futures=True)
-                raise
 
 
 def one_thread() -> None:
@@ -56,7 +58,7 @@ def one_thread() -> None:
 
 
 @contextmanager
-def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
+def _dask(scheduler: str) -> Iterator[tuple[list[Executor], int]]:
     try:
         from distributed import Client
     except ImportError:
@@ -68,4 +70,4 @@ def _dask(scheduler: str) -> Iterator[tuple[Executor, int]]:
     with client:
         client.run(one_thread)
         workers = max(1, len(client.scheduler_info()["workers"]))
-        yield client.get_executor(pure=False), 2 * workers
+        yield [client.get_executor(pure=False)], 2 * workers

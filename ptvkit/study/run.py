@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ptvkit.errors import FileError, MotionError, PtvkitError
-from ptvkit.study.executors import open_executor
+from ptvkit.study.executors import open_executors
 from ptvkit.study.file import checked, course_of, read_study
 from ptvkit.study.journal import SUFFIX, open_journal, read_journal
 from ptvkit.study.plan import Case, Cell, cases_of, cells_of, content_with
@@ -157,8 +158,8 @@ def run_study(
         count = len(mine) - len(left)
         if progress is not None:
             progress(count, len(mine), failures)
-        with open_executor(workers, scheduler) as (executor, room):
-            for record in _records(executor, room, plan, left):
+        with open_executors(workers, scheduler) as (executors, room):
+            for record in _records(executors, room, plan, left):
                 journal.add(record)
                 count += 1
                 failures += "failed" in record
@@ -200,18 +201,24 @@ def _in_order(rows: Sequence[dict[str, Any]], release: str) -> Iterator[Row]:
         yield {**entry["row"], "version": release}
 
 
-def _records(executor: Executor, room: int, plan: Plan, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
-    """Records of tasks as they end; no more than `room` under way, so that memory stays."""
-    waiting: dict[Future[list[dict[str, Any]]], Task] = {}
-    todo = iter(tasks)
-    while True:
-        while len(waiting) < room and (task := next(todo, None)) is not None:
-            waiting[executor.submit(_done, plan.content, task, plan.source)] = task
-        if not waiting:
-            return
+def _records(executors: Sequence[Executor], room: int, plan: Plan, tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
+    """Records of tasks as they end; no more than `room` under way in each executor, so that memory stays."""
+    few = len({task.group for task in tasks}) < len(executors)
+    queues: list[deque[Task]] = [deque() for _ in executors]
+    for task in tasks:
+        queues[(task.number if few else task.group) % len(executors)].append(task)
+    waiting: dict[Future[list[dict[str, Any]]], tuple[Task, int]] = {}
+    under_way = [0] * len(executors)
+    while waiting or any(queues):
+        for place, queue in enumerate(queues):
+            while queue and under_way[place] < room:
+                task = queue.popleft()
+                waiting[executors[place].submit(_done, plan.content, task, plan.source)] = task, place
+                under_way[place] += 1
         ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
         for future in ended:
-            task = waiting.pop(future)
+            task, place = waiting.pop(future)
+            under_way[place] -= 1
             record: dict[str, Any] = {"task": task.number, "case": task.case.name}
             try:
                 yield record | {"rows": future.result()}

@@ -25,7 +25,9 @@ from ptvkit.study.targets import ctv_and_ptv
 
 Row = dict[str, Any]
 
-KEPT: Final = 24
+TOGETHER: Final = 5
+"""Targets of one task: the displacements of a course are drawn once for them."""
+KEPT: Final = 2 * TOGETHER
 """Prepared targets that a worker keeps, of the case it works on."""
 SHAPING: Final = ("cases", "targets")
 """Tables that say what the targets are; all others say what displaces them, or with what dose."""
@@ -33,7 +35,7 @@ SHAPING: Final = ("cases", "targets")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A case with the cells that share a course.
+    """A case with the cells that share a course, of a few targets.
 
     Attributes
     ----------
@@ -43,22 +45,44 @@ class Task:
     courses : tuple of mapping
         Swept values of every course of the study: tables are prepared for all of them, so that a figure does not depend
         on which others were worked out before it.
+    group : int
+        Tasks of one group share their targets: a worker that did one has them ready.
     """
 
     number: int
     case: Case
     cells: tuple[Cell, ...]
     courses: tuple[Mapping[str, Any], ...]
+    group: int = 0
 
 
 def tasks_of(cases: Sequence[Case], cells: Sequence[Cell]) -> list[Task]:
-    """Tasks of a study: for each case, its cells by course."""
-    groups: dict[str, list[Cell]] = {}
+    """Tasks of a study: for each case and a few targets, their cells by course."""
+    shapes: dict[str, int] = {}
+    groups: dict[tuple[int, str], list[Cell]] = {}
+    courses: dict[str, dict[str, Any]] = {}
     for cell in cells:
-        groups.setdefault(json.dumps(_of_course(cell.values), sort_keys=True), []).append(cell)
-    courses = tuple(_of_course(group[0].values) for group in groups.values())
-    pairs = [(case, tuple(group)) for case in cases for group in groups.values()]
-    return [Task(number=n, case=case, cells=group, courses=courses) for n, (case, group) in enumerate(pairs)]
+        shape = shapes.setdefault(_as_text(_of_targets(cell.values)), len(shapes))
+        course = _as_text(_of_course(cell.values))
+        courses.setdefault(course, _of_course(cell.values))
+        groups.setdefault((shape // TOGETHER, course), []).append(cell)
+    chunks = 1 + max(chunk for chunk, _ in groups)
+    ordered = sorted(groups.items(), key=lambda entry: (entry[0][0], entry[1][0].number))
+    return [
+        Task(
+            number=number_ * len(ordered) + n,
+            case=case,
+            cells=tuple(group),
+            courses=tuple(courses.values()),
+            group=number_ * chunks + chunk,
+        )
+        for number_, case in enumerate(cases)
+        for n, ((chunk, _), group) in enumerate(ordered)
+    ]
+
+
+def _as_text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)
 
 
 def _of_course(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +149,7 @@ def _prepared(
     if _kept.case != _identity(base, task):
         _kept.case, _kept.reach = _identity(base, task), None
         _kept.targets.clear()
-    key = json.dumps(_of_targets(cell.values), sort_keys=True)
+    key = _as_text(_of_targets(cell.values))
     if key not in _kept.targets:
         study = checked(content_with(base, cell.values, source), source)
         ctv, ptv, volumes = ctv_and_ptv(study)
