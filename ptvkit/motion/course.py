@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -84,7 +85,7 @@ class Course:
         return drifts or self.breathing is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Drawn:
     """Displacements of a block of patients.
 
@@ -107,7 +108,7 @@ class Drawn:
     time_s: Floats | None
     samples: int
 
-    @property
+    @cached_property
     def shifts_mm(self) -> Floats:
         """Displacements (patients, fractions, samples, 3), mm."""
         still = np.sum([part.shift_mm for part in self.parts if not part.grows], axis=0)[:, :, None, :]

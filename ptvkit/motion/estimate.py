@@ -1,5 +1,6 @@
 """Estimates: a number and how sure a simulation makes it."""
 
+from functools import lru_cache
 from typing import Final, Self
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy import stats
 from ptvkit.errors import MotionError
 
 RESAMPLES: Final = 1000
-MOST_RESAMPLED: Final = 20_000
+MOST_RESAMPLED: Final = 5_000
 """Values above which their mean's interval is the normal one: the bootstrap has become it."""
 
 
@@ -79,7 +80,7 @@ def share(count: int, total: int) -> Estimate:
 
 
 def mean(values: ArrayLike, *, seed: int = 0) -> Estimate:
-    """The mean over patients with its bootstrap 95 % interval (percentiles; for over 20,000 patients the normal one).
+    """The mean over patients with its bootstrap 95 % interval (percentiles; for over 5,000 patients the normal one).
 
     Parameters
     ----------
@@ -95,14 +96,14 @@ def mean(values: ArrayLike, *, seed: int = 0) -> Estimate:
     if len(array) > MOST_RESAMPLED:
         half = float(stats.norm.ppf(0.975) * array.std(ddof=1) / np.sqrt(len(array)))
         return Estimate(middle, middle - half, middle + half)
-    low, high = np.percentile(_resampled_means(array, np.random.default_rng([seed, 95])), [2.5, 97.5])
+    away = (array - middle).astype(np.float32)
+    means = np.einsum("rp,p->r", _resamples(len(array), seed), away) / len(array)  # one thread, unlike a product
+    low, high = middle + np.percentile(means, [2.5, 97.5])
     return Estimate(middle, min(float(low), middle), max(float(high), middle))
 
 
-def _resampled_means(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) == 1:
-        return np.full(RESAMPLES, distinct[0])
-    drawn = rng.multinomial(len(values), counts / len(values), size=RESAMPLES)
-    means: NDArray[np.float64] = drawn @ distinct / len(values)
-    return means
+@lru_cache(maxsize=1)
+def _resamples(size: int, seed: int) -> NDArray[np.float32]:
+    """How often each patient is in each resample; the same for all figures of a study."""
+    drawn = np.random.default_rng([seed, 95]).multinomial(size, np.full(size, 1 / size), size=RESAMPLES)
+    return drawn.astype(np.float32)

@@ -191,7 +191,7 @@ def _rows(
         row |= {**volumes, "target_cc": target.volume_cc}
         row |= _spread("contained", target.contained()) | _spread("within_2mm", target.contained(2.0))
         row |= {"miss90_mm": target.miss_quantile(0.9)} | _spread("coverage_loss", target.coverage_loss)
-        row |= {"time_out": target.mean_time_out.value}
+        row |= {"time_out": float(target.time_out.mean())}
         if dose is not None:
             row |= _doses(dose)
         rows.append(row | {"patients": target.patients, "fractions": target.fractions, "seed": target.seed})
