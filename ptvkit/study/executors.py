@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -26,6 +26,35 @@ class InProcess(Executor):
         return future
 
 
+class OneProcess(Executor):
+    """One process beside this one; when it dies, what comes next gets a new one."""
+
+    def __init__(self) -> None:
+        self._pool = _process()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Hand a task over."""
+        try:
+            return self._pool.submit(fn, *args, **kwargs)
+        except BrokenExecutor:
+            self._pool = _process()
+            return self._pool.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the process."""
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _process() -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")  # threads and forks do not go together
+    return ProcessPoolExecutor(1, mp_context=context, initializer=one_thread)
+
+
+def is_lost(error: BaseException | None) -> bool:
+    """Whether a task's worker died, which a Dask cluster tells after it tried others."""
+    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
+
+
 @contextmanager
 def open_executors(workers: int | None, scheduler: str | None) -> Iterator[tuple[list[Executor], int]]:
     """Executors among which groups of tasks are shared out, and how many tasks each may have under way.
@@ -43,8 +72,7 @@ def open_executors(workers: int | None, scheduler: str | None) -> Iterator[tuple
     elif workers is None:
         yield [InProcess()], 1
     else:
-        context = multiprocessing.get_context("spawn")  # threads and forks do not go together
-        pools = [ProcessPoolExecutor(1, mp_context=context, initializer=one_thread) for _ in range(workers)]
+        pools = [OneProcess() for _ in range(workers)]
         try:
             yield list(pools), 2
         finally:

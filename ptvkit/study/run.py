@@ -5,14 +5,14 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from ptvkit.errors import FileError, MotionError, PtvkitError
-from ptvkit.study.executors import open_executors
+from ptvkit.study.executors import is_lost, open_executors
 from ptvkit.study.file import checked, course_of, read_study
 from ptvkit.study.journal import SUFFIX, open_journal, read_journal
 from ptvkit.study.plan import Case, Cell, cases_of, cells_of, content_with
@@ -21,6 +21,7 @@ from ptvkit.study.targets import margin_of
 from ptvkit.study.work import Row, Task, run_task, tasks_of
 
 Told = Callable[[int, int, int], None]
+Waiting = dict[Future[list[dict[str, Any]]], tuple[Task, int]]
 JOURNAL: Final = "study"
 
 
@@ -202,28 +203,55 @@ def _in_order(rows: Sequence[dict[str, Any]], release: str) -> Iterator[Row]:
 
 
 def _records(executors: Sequence[Executor], room: int, plan: Plan, tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
-    """Records of tasks as they end; no more than `room` under way in each executor, so that memory stays."""
+    """Records of tasks as they end; no more than `room` under way in each executor, so that memory stays.
+
+    A worker that dies takes with it what it had under way. Its executor goes on with one task at a time, and a task
+    that dies alone has failed.
+    """
     few = len({task.group for task in tasks}) < len(executors)
     queues: list[deque[Task]] = [deque() for _ in executors]
     for task in tasks:
         queues[(task.number if few else task.group) % len(executors)].append(task)
-    waiting: dict[Future[list[dict[str, Any]]], tuple[Task, int]] = {}
-    under_way = [0] * len(executors)
+    waiting: Waiting = {}
+    under_way, rooms = [0] * len(executors), [room] * len(executors)
     while waiting or any(queues):
         for place, queue in enumerate(queues):
-            while queue and under_way[place] < room:
+            while queue and under_way[place] < rooms[place]:
                 task = queue.popleft()
                 waiting[executors[place].submit(_done, plan.content, task, plan.source)] = task, place
                 under_way[place] += 1
         ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
         for future in ended:
+            if future not in waiting:  # lost with another
+                continue
             task, place = waiting.pop(future)
             under_way[place] -= 1
-            record: dict[str, Any] = {"task": task.number, "case": task.case.name}
-            try:
-                yield record | {"rows": future.result()}
-            except PtvkitError as error:
-                yield record | {"failed": " ".join(str(error).split())}
+            if isinstance(future.exception(), BrokenExecutor) and rooms[place] > 1:
+                rooms[place] = 1
+                lost = [task, *_lost_with_it(waiting, place)]
+                under_way[place] -= len(lost) - 1
+                queues[place].extendleft(sorted(lost, key=lambda one: -one.number))
+            else:
+                yield {"task": task.number, "case": task.case.name} | _told(future)
+
+
+def _lost_with_it(waiting: Waiting, place: int) -> list[Task]:
+    """Take out the tasks that a dead worker had under way."""
+    own = [future for future, (_, at) in waiting.items() if at == place]
+    wait(own)
+    return [waiting.pop(future)[0] for future in own if isinstance(future.exception(), BrokenExecutor)]
+
+
+def _told(future: Future[list[dict[str, Any]]]) -> dict[str, Any]:
+    """What a task gave, or why it failed."""
+    error = future.exception()
+    if is_lost(error):
+        return {"failed": "its worker died, for lack of memory or by a signal; give it a larger machine or crop it"}
+    if isinstance(error, MemoryError):
+        return {"failed": "needs more memory than there is; crop it, or use fewer workers"}
+    if isinstance(error, PtvkitError):
+        return {"failed": " ".join(str(error).split())}
+    return {"rows": future.result()}
 
 
 def _done(content: Mapping[str, Any], task: Task, source: str) -> list[dict[str, Any]]:

@@ -2,12 +2,15 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,7 +18,7 @@ import pytest
 
 import ptvkit as pk
 from ptvkit.cli import main
-from ptvkit.study.run import Outcome, merge_study, plan_study, run_study
+from ptvkit.study.run import Outcome, _records, merge_study, plan_study, run_study
 
 STUDY = """
 [cases]
@@ -157,6 +160,54 @@ def test_killed_and_resumed(study: Path, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
+def test_a_worker_that_dies_costs_nothing_but_its_time(study: Path, tmp_path: Path) -> None:
+    whole = run_study(study, tmp_path / "whole").results
+    killed: list[int] = []
+
+    def kill_a_worker(done: int, total: int, failures: int) -> None:
+        if done == 1 and not killed:
+            killed.extend(child.pid or 0 for child in multiprocessing.active_children())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    outcome = run_study(study, tmp_path / "out", workers=1, progress=kill_a_worker)
+    assert len(killed) == 1
+    assert not outcome.failed
+    assert whole is not None
+    assert outcome.results is not None
+    assert outcome.results.read_bytes() == whole.read_bytes()
+
+
+class Fragile(Executor):
+    """Dies of case a, and takes along what is under way."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Future[Any]] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.submitted.append(future)
+        if len(self.submitted) == 2:
+            for one in self.submitted:
+                one.set_exception(BrokenExecutor("gone"))
+        elif len(self.submitted) > 2 and args[1].case.name == "a":
+            future.set_exception(BrokenExecutor("gone"))
+        elif len(self.submitted) > 2:
+            future.set_result([])
+        return future
+
+
+def test_a_task_that_kills_its_worker_fails_alone(study: Path) -> None:
+    plan = plan_study(study)
+    tasks = [plan.tasks[0], plan.tasks[-1]]
+    assert [task.case.name for task in tasks] == ["a", "b"]
+    executor = Fragile()
+    found = {record["case"]: record for record in _records([executor], 2, plan, tasks)}
+    assert "its worker died" in found["a"]["failed"]
+    assert found["b"]["rows"] == []
+    assert len(executor.submitted) == 4
+
+
 def test_dask(study: Path, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed") if not os.environ.get("CI") else __import__("distributed")
     with distributed.LocalCluster(
