@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ptvkit.cli.options import output_folder
+from ptvkit.cli.run import run
 from ptvkit.cli.simulate import simulate
 from ptvkit.cli.targets import targets
 
@@ -19,7 +20,7 @@ CTV, PTV, BREATHING = "10", "10", "S=12,I=18"
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")] = Path("ptvkit-demo"),
 ) -> None:
-    """Run the whole chain on a built-in liver phantom: image, GTV, CTV, PTV, courses of treatment, pictures."""
+    """Run the whole chain on a built-in liver phantom: image, GTV, CTV, PTV, courses of treatment, a study's report."""
     from rich.console import Console
 
     from ptvkit import phantom
@@ -51,6 +52,7 @@ def demo(
         image=f"{out / 'ct.nii.gz'}",
         patients=PATIENTS,
     )
+    study_report(out)
     console.print(f"Pictures in {out}: {', '.join(sorted(path.name for path in out.glob('*.png')))}")
     console.print("The same:")
     console.print(
@@ -60,3 +62,23 @@ def demo(
     console.print(
         f"  ptvkit simulate --ctv {out}/ctv.nii.gz --ptv {out}/ptv.nii.gz --study {STUDY} --patients {PATIENTS} -o DIR"
     )
+    console.print(f"  ptvkit run {out}/study.toml -o DIR")
+
+
+def study_report(out: Path) -> None:
+    """Run the demo's study on its files, anew."""
+    from importlib.resources import files
+
+    from ptvkit.errors import FileError
+    from ptvkit.io.files import write_whole
+    from ptvkit.study.journal import SUFFIX
+    from ptvkit.study.run import JOURNAL
+
+    path = out / "study.toml"
+    content = files("ptvkit.study").joinpath("demo-study.toml").read_bytes()
+    if path.exists() and path.read_bytes() != content:
+        raise FileError(f"{path}: is another study; choose another folder (-o), or remove it")
+    (out / f"{JOURNAL}{SUFFIX}").unlink(missing_ok=True)
+    with write_whole(path) as file:
+        file.write(content)
+    run(study=path, out=out)

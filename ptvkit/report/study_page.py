@@ -19,6 +19,8 @@ from ptvkit.io.nifti import read_image
 from ptvkit.io.provenance import versions
 from ptvkit.motion.result import NOTE
 from ptvkit.report.planes import target_figure
+from ptvkit.report.study_answer import FIGURES, Chosen, answer, cell_told, chosen, told
+from ptvkit.report.study_closeup import closeups
 from ptvkit.report.style import PAPER
 from ptvkit.report.volumes import VOXEL_MM, Pictured, volumes_of
 from ptvkit.study.file import checked
@@ -27,20 +29,12 @@ from ptvkit.study.results import NAME, read_rows
 from ptvkit.study.run import Outcome, Plan
 from ptvkit.study.targets import structures_of
 
-FIGURES: Final = {
-    "contained": ("patients never out", True),
-    "within_2mm": ("patients never out by over 2 mm", True),
-    "dmin_95": ("patients with Dmin ≥ 95 %", True),
-    "d98_95": ("patients with D98 ≥ 95 %", True),
-    "ptv_cc": ("PTV, cc", False),
-    "miss90_mm": ("miss that 9 of 10 stay within, mm", False),
-    "coverage_loss": ("covered volume lost, an index", True),
-    "time_out": ("share of the time with some of it out", True),
-}
-GOAL: Final = 0.90
 MOST_ROWS: Final = 2000
 MOST_PICTURES: Final = 6
-SHOWN: Final = ("case", "lesion", "ptv_cc", "contained", "within_2mm", "dmin_95", "d98_95", "miss90_mm", "time_out")
+SHOWN: Final = (
+    *("case", "lesion", "ptv_cc", "organ_cc", "contained", "within_2mm"),
+    *("dmin_95", "d98_95", "miss90_mm", "time_out"),
+)
 
 
 def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
@@ -60,68 +54,37 @@ def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
     columns = [name for name in (*SHOWN[:2], *swept, *SHOWN[2:]) if any(row.get(name, "") != "" for row in rows)]
     has_dose = "dmin_95" in columns
     shown = _pictured(plan, outcome)
+    found = chosen(rows, swept)
+    closer = closeups(plan, outcome, found)
     content = page.render(
         title=f"Margins of {len(plan.cases)} case{'s' if len(plan.cases) > 1 else ''}, {len(plan.cells)} cells",
-        answer=answer(rows, swept),
+        answer=answer(found, swept),
+        cell="" if found is None else cell_told(swept, found.values),
+        closeups=_embedded(closer),
+        closer=len(closer),
         note=DOSE_NOTE if has_dose else NOTE,
         asked=_asked(plan),
         pictures=[(case.name, picture) for case, picture in zip(shown, map(_picture, shown), strict=True)],
         volumes=_embedded([volumes_of(case) for case in shown]),
         step=VOXEL_MM,
-        rows=[{name: _told(row.get(name, "")) for name in columns} for row in rows[:MOST_ROWS]],
+        rows=[{name: told(row.get(name, "")) for name in columns} for row in rows[:MOST_ROWS]],
         left_out=max(0, len(rows) - MOST_ROWS),
         columns=columns,
         failed=sorted(outcome.failed.items()),
         methods=methods(plan, has_dose=has_dose),
         provenance=_provenance(plan),
         study=json.dumps(plan.content, indent=1, default=str),
-        data=_embedded(_data(rows, swept)),
+        data=_embedded(_data(rows, swept, found)),
         css=Markup(home.joinpath("page.css").read_text(encoding="utf-8")),
         plotly=_script("plotly-basic.min.js"),
         script=_script("page.js"),
         niivue=_script("niivue.umd.js") if shown else "",
         viewer=_script("viewer.js"),
+        closer_script=_script("closeup.js"),
     )
     with write_whole(folder / "report.html") as file:
         file.write(content.encode())
     return folder / "report.html"
-
-
-def answer(rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> str:
-    """The smallest PTV that does what is wanted, in a sentence."""
-    whole = [row for row in rows if row["lesion"] == "all"]
-    if not whole:
-        return "No case could be run; the reasons are below."
-    figure = "dmin_95" if any(row.get("dmin_95", "") != "" for row in whole) else "contained"
-    name = FIGURES[figure][0]
-    cells: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in whole:
-        cells.setdefault(tuple(row[key] for key in swept), []).append(row)
-    worth = [
-        (_mean(group, "ptv_cc"), min(float(row[figure]) for row in group), values) for values, group in cells.items()
-    ]
-    enough = [entry for entry in worth if entry[1] >= GOAL]
-    cases = "the case" if len({row["case"] for row in whole}) == 1 else "every case"
-    if not enough:
-        best = max(worth, key=lambda entry: entry[1])
-        return (
-            f"No cell reaches {GOAL:.0%} of {name} in {cases}; the best, {_cell(swept, best[2])}, has {best[1]:.0%}"
-            f" with a PTV of {best[0]:.0f} cc. Simulated, given these inputs."
-        )
-    least = min(enough, key=lambda entry: entry[0])
-    return (
-        f"The smallest PTV with at least {GOAL:.0%} of {name} in {cases} has {least[0]:.0f} cc"
-        f"{' on average' if cases == 'every case' else ''}: {_cell(swept, least[2])} ({least[1]:.0%})."
-        f" {len(enough)} of {len(worth)} cells reach it. Simulated, given these inputs."
-    )
-
-
-def _cell(swept: Sequence[str], values: Sequence[Any]) -> str:
-    return ", ".join(f"{key} = {_told(value)}" for key, value in zip(swept, values, strict=True)) or "as asked"
-
-
-def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:
-    return sum(float(row[key]) for row in rows) / len(rows)
 
 
 def methods(plan: Plan, *, has_dose: bool) -> list[str]:
@@ -206,7 +169,7 @@ def _provenance(plan: Plan) -> list[tuple[str, str]]:
     return [*told, ("written", datetime.now(UTC).isoformat(timespec="seconds"))]
 
 
-def _data(rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> dict[str, Any]:
+def _data(rows: Sequence[Mapping[str, Any]], swept: Sequence[str], found: Chosen | None) -> dict[str, Any]:
     figures = [
         {"key": key, "name": name, "share": share}
         for key, (name, share) in FIGURES.items()
@@ -220,6 +183,7 @@ def _data(rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> dict[str, 
         "along": swept[0] if swept else "case",
         "by": swept[1] if len(swept) > 1 else "",
         "figures": figures,
+        "figure": "" if found is None else found.figure,
         "cases": sorted({str(row["case"]) for row in rows}),
         "rows": [{key: row[key] for key in keys if row.get(key, "") != ""} for row in rows],
     }
@@ -228,7 +192,3 @@ def _data(rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> dict[str, 
 def _embedded(data: Any) -> Markup:
     """JSON that ends no script, whatever a case is called."""
     return Markup(json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026"))
-
-
-def _told(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -34,7 +34,7 @@ BUILT_IN: Final = {"liver-protocol": "liver-protocol.toml"}
 MOST_BYTES: Final = 10_000_000
 PATHS: Final = (
     ("cases", ("ctv", "ptv", "image", "masks", "manifest")),
-    ("targets", ("limit",)),
+    ("targets", ("limit", "organ")),
     ("breathing", ("trace",)),
     ("dose", ("file",)),
 )

@@ -63,6 +63,7 @@ class TargetsTable(Table):
     breathing: Length = 0.0
     breathing_shape: Literal["semi_axes", "sweep"] = "semi_axes"
     limit: str | None = None
+    organ: str | None = None
     lesion: int | Literal["all", "largest"] = "all"
 
 

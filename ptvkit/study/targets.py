@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from ptvkit import phantom
 from ptvkit.errors import FileError, MarginError, MaskError
+from ptvkit.geometry.boolean import difference, intersection
 from ptvkit.geometry.components import lesions
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
@@ -68,7 +69,15 @@ def ctv_and_ptv(study: StudyFile) -> tuple[Region | Mask, Region | Mask, dict[st
     """
     gtv, ctv, ptv = structures_of(study)
     volumes = {"gtv_cc": float("nan") if gtv is None else gtv.volume_cc}
-    return ctv, ptv, volumes | {"ctv_cc": ctv.volume_cc, "ptv_cc": ptv.volume_cc}
+    volumes |= {"ctv_cc": ctv.volume_cc, "ptv_cc": ptv.volume_cc}
+    if study.targets is not None and study.targets.organ is not None:
+        volumes["organ_cc"] = taken_cc(ptv, ctv, read_structure(study.targets.organ))
+    return ctv, ptv, volumes
+
+
+def taken_cc(ptv: Region | Mask, ctv: Region | Mask, organ: Region | Mask) -> float:
+    """What the margin takes of an organ: its volume inside the PTV and outside the CTV, cc."""
+    return difference(intersection(ptv, organ), ctv).volume_cc
 
 
 def structures_of(study: StudyFile) -> tuple[Region | Mask | None, Region | Mask, Region | Mask]:

@@ -137,8 +137,8 @@ def run_task(content: Mapping[str, Any], task: Task, source: str) -> list[tuple[
     for cell, (ctv, ptv, prepared, volumes), collected in zip(task.cells, ready, found, strict=True):
         study = checked(content_with(base, cell.values, source), source)
         result = result_of(prepared, collected, times, seed)
-        dosed = _dosed(study, ctv, ptv, course, seed, source)
-        rows += [(cell.number, row) for row in _rows(task.case, cell, volumes, result, dosed)]
+        got = dosed(study, ctv, ptv, course, seed, source, study.simulation.patients)
+        rows += [(cell.number, row) for row in _rows(task.case, cell, volumes, result, got)]
     return rows
 
 
@@ -167,27 +167,27 @@ def _identity(base: Mapping[str, Any], task: Task) -> str:
     return json.dumps([task.case.name, base, [*task.courses]], sort_keys=True, default=str)
 
 
-def _dosed(
-    study: StudyFile, ctv: Structure, ptv: Structure, course: Course, seed: int, source: str
+def dosed(
+    study: StudyFile, ctv: Structure, ptv: Structure, course: Course, seed: int, source: str, patients: int
 ) -> DoseResult | None:
+    """The dose that a target accumulates, where the study has one."""
     dose = dose_of(study, ptv, source)
     if dose is None:
         return None
-    ask = study.simulation
-    return simulate_dose(dose, ctv, course, patients=ask.patients, seed=seed, samples=ask.samples)
+    return simulate_dose(dose, ctv, course, patients=patients, seed=seed, samples=study.simulation.samples)
 
 
 def _rows(
-    case: Case, cell: Cell, volumes: Mapping[str, float], result: CoverageResult, dosed: DoseResult | None
+    case: Case, cell: Cell, volumes: Mapping[str, float], result: CoverageResult, got: DoseResult | None
 ) -> list[Row]:
     shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
     doses: Sequence[DoseResult | None] = [None] * len(shown)
-    if dosed is not None:
-        doses = (dosed, *dosed.lesions) if len(result.lesions) > 1 else (dosed,)
+    if got is not None:
+        doses = (got, *got.lesions) if len(result.lesions) > 1 else (got,)
     rows = []
     for target, dose in zip(shown, doses, strict=True):
         row: Row = {"case": case.name, "lesion": target.name if target is not result else "all"}
-        row |= {key: value if isinstance(value, str) else _plain(value) for key, value in cell.values.items()}
+        row |= {key: value if isinstance(value, str) else plain(value) for key, value in cell.values.items()}
         row |= {**volumes, "target_cc": target.volume_cc}
         row |= _spread("contained", target.contained()) | _spread("within_2mm", target.contained(2.0))
         row |= {"miss90_mm": target.miss_quantile(0.9)} | _spread("coverage_loss", target.coverage_loss)
@@ -212,5 +212,6 @@ def _spread(name: str, estimate: Estimate) -> Row:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A swept value as a table has it."""
     return json.dumps(value) if isinstance(value, list | dict) else value

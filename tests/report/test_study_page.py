@@ -14,7 +14,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from ptvkit.report.study_page import answer, write_study_page
+from ptvkit.report.study_answer import answer, chosen
+from ptvkit.report.study_page import write_study_page
 from ptvkit.study.run import Outcome, plan_study, run_study
 from tests.study.test_run import ball
 
@@ -71,7 +72,7 @@ def test_page_stands_alone_and_escapes_what_it_is_given(page: Path) -> None:
     found.feed(text)
     assert all(address.startswith("data:") for address in found.addresses)
     assert found.tags.count("img") == 2
-    assert found.tags.count("script") == 6
+    assert found.tags.count("script") == 8
     assert "set-up &lt;b&gt;&amp;" in text
     assert "<b>" not in re.sub(r"<script>.*?</script>", "", text, flags=re.S)
     volumes = re.search(r'id="volumes">(.*?)</script>', text, re.S)
@@ -104,15 +105,15 @@ def test_answer_is_the_smallest_that_does_it_in_every_case() -> None:
             ("b", 9, 200, 1.0),
         )
     ]
-    said = answer(rows, ["m"])
+    said = answer(chosen(rows, ["m"]), ["m"])
     assert said.startswith(
         "The smallest PTV with at least 90% of patients never out in every case has 160 cc on average"
     )
     assert "m = 8 (92%). 2 of 3 cells reach it" in said
-    assert answer(rows[:2], ["m"]).startswith(
+    assert answer(chosen(rows[:2], ["m"]), ["m"]).startswith(
         "No cell reaches 90% of patients never out in every case; the best, m = 5"
     )
-    assert answer([], []).startswith("No case could be run")
+    assert answer(chosen([], []), []).startswith("No case could be run")
 
 
 def test_no_case_could_be_run(tmp_path: Path) -> None:
@@ -145,11 +146,14 @@ def test_page_in_a_browser(page: Path, width: int, scheme: str) -> None:
         view.on("request", lambda request: asked.append(request.url))
         view.goto(page.as_uri())
         view.wait_for_selector("#chart .xtitle")
-        assert "patients never out" in view.inner_text("#chart")
+        assert "patients with Dmin" in view.inner_text("#chart")
         view.select_option("#figure", "ptv_cc")
         view.wait_for_function("document.querySelector('#chart .ytitle').textContent === 'PTV, cc'")
         view.select_option("#along", index=1)
         view.wait_for_function("document.querySelector('#chart .xtitle').textContent.includes('systematic_mm')")
+        for name, words in (("population", "Dmin"), ("dvh", "median"), ("budget", "all together")):
+            assert words in view.inner_text(f"#{name}")
+        view.select_option("#closer", "1")
         for expected in (sorted, lambda values: sorted(values, reverse=True)):
             view.click("#table th:has-text('ptv_cc')")
             column = view.eval_on_selector_all("#table th", "heads => heads.findIndex(h => h.textContent === 'ptv_cc')")

@@ -10,7 +10,7 @@
     select.parentElement.hidden = options.length < 2;
   };
   const swept = data.swept.map((key) => [key, key]);
-  fill(pick("figure"), data.figures.map((f) => [f.key, f.name]), data.figures[0].key);
+  fill(pick("figure"), data.figures.map((f) => [f.key, f.name]), data.figure);
   fill(pick("along"), swept.length ? swept : [["case", "case"]], data.along);
   fill(pick("by"), [["", "nothing"], ...swept], data.by);
   fill(pick("case"), [["", "mean of all cases"], ...data.cases.map((c) => [c, c])], "");
