@@ -18,13 +18,17 @@ from ptvkit.margins.margin import LARGEST_MM, Margin
 from ptvkit.motion.course import Course, Seed, blocks, draw_block, root, sample_course, samples_of
 from ptvkit.motion.coverage import Structure, centroid, filled
 from ptvkit.motion.estimate import Estimate, share
-from ptvkit.motion.simulate import simulate_coverage
+from ptvkit.motion.simulate import Progress, simulate_coverage
+from ptvkit.study.targets import taken_cc
 from ptvkit.values import choice, number, whole
 
 Floats = NDArray[np.float64]
 Shape = Literal["isotropic", "per_axis", "six"]
 
-SHAPES: Final = ("isotropic", "per_axis", "six")
+SIDES: Final = {"isotropic": 1, "per_axis": 3, "six": 6}
+SHAPES: Final = tuple(SIDES)
+USUAL_TRIALS: Final = 9
+TRIALS_A_SIDE: Final = 40
 LEAST_MM: Final = 0.05
 STEP_MM: Final = 0.02
 """How closely the margin is found; simulation leaves far more open."""
@@ -43,11 +47,14 @@ class Trial:
     ptv_cc : float
     reached : Estimate
         Share of patients that meet the criterion.
+    organ_cc : float or None
+        Of the organ, what lies inside the PTV and outside the CTV.
     """
 
     margin: Margin
     ptv_cc: float
     reached: Estimate
+    organ_cc: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +72,10 @@ class Solution:
     reached : Estimate
         Share of simulated patients that meet the criterion with this margin.
     ptv_cc : float
+    organ_cc : float or None
+        What the margin takes of the organ.
     trials : tuple of Trial
-        Margins on the way, by size: the trade of PTV volume against the criterion.
+        Margins on the way, by size: the trade of PTV volume, and of the organ, against the criterion.
     note : str
         What the criterion is not, where that matters.
     """
@@ -80,6 +89,7 @@ class Solution:
     ptv_cc: float
     trials: tuple[Trial, ...]
     note: str = ""
+    organ_cc: float | None = None
 
 
 def solve_margin(
@@ -94,6 +104,8 @@ def solve_margin(
     samples: int | None = None,
     penumbra_mm: float = 3.2,
     edge_level: float = 0.95,
+    organ: Structure | None = None,
+    progress: Progress | None = None,
 ) -> Solution:
     """Find the smallest CTV-to-PTV margin whose criterion holds for a share of the population.
 
@@ -118,6 +130,10 @@ def solve_margin(
         Times within each fraction.
     penumbra_mm, edge_level : float
         Of the conformal dose.
+    organ : Mask or Region, optional
+        A healthy organ: of each trial is told what lies inside the PTV and outside the CTV.
+    progress : callable, optional
+        Called with (margins tried, margins expected).
 
     Returns
     -------
@@ -147,7 +163,8 @@ def solve_margin(
     shifts = _shifts(target, course, min(count, SHAPING_PATIENTS), start, samples)
     if not shifts.any() and not course.turns:
         raise MotionError("nothing displaces the target; no margin is needed. Give errors or breathing")
-    unit = _proportions(target, shifts, wanted, shape)
+    tell = _Counter(progress, shape)
+    unit = _proportions(target, shifts, wanted, shape, tell)
     needed = _needed(target, course, unit, count, start, samples) if kind == "contained" and not course.turns else None
     trials: dict[float, tuple[Trial, Floats]] = {}
 
@@ -160,7 +177,9 @@ def solve_margin(
             else:
                 scores = _scores(target, ptv, course, kind, level, count, start, samples, (penumbra_mm, edge_level))
             reached = share(int((scores >= 0).sum()), count)
-            trials[size] = Trial(margin=margin, ptv_cc=ptv.volume_cc, reached=reached), scores
+            taken = None if organ is None else taken_cc(ptv, target, organ)
+            trials[size] = Trial(margin=margin, ptv_cc=ptv.volume_cc, reached=reached, organ_cc=taken), scores
+            tell()
         return trials[size][1]
 
     first = _first_guess(shifts, unit, wanted)
@@ -175,6 +194,7 @@ def solve_margin(
         shape=shape,
         reached=trial.reached,
         ptv_cc=trial.ptv_cc,
+        organ_cc=trial.organ_cc,
         trials=tuple(trials[at][0] for at in sorted(trials)),
         note=GEOMETRIC if kind == "coverage" else "",
     )
@@ -233,7 +253,20 @@ def _gauges(shifts: Floats, sides: Floats) -> Floats:
     return found
 
 
-def _proportions(target: Region, shifts: Floats, population: float, shape: Shape) -> Floats:
+class _Counter:
+    """Counts the margins that were tried."""
+
+    def __init__(self, progress: Progress | None, shape: Shape) -> None:
+        self._progress, self._done = progress, 0
+        self._expected = USUAL_TRIALS + (0 if shape == "isotropic" else TRIALS_A_SIDE * SIDES[shape])
+
+    def __call__(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, max(self._expected, self._done + 1))
+
+
+def _proportions(target: Region, shifts: Floats, population: float, shape: Shape, tell: Callable[[], None]) -> Floats:
     """Margins (6,) R L A P S I whose body holds that share of patients in the smallest PTV, the largest of them 1."""
     if shape == "isotropic":
         return np.ones(6)
@@ -244,6 +277,7 @@ def _proportions(target: Region, shifts: Floats, population: float, shape: Shape
         sides = _six(np.exp(logs), shape)
         size = float(np.quantile(_gauges(shifts, sides), population, method="higher"))
         grown = np.minimum(size * sides, LARGEST_MM)
+        tell()
         return expand(target, _margin(grown)).volume_cc
 
     begin = np.log(spread)
@@ -252,7 +286,12 @@ def _proportions(target: Region, shifts: Floats, population: float, shape: Shape
         volume,
         begin,
         method="Nelder-Mead",
-        options={"initial_simplex": steps, "maxfev": 40 * len(begin), "xatol": 0.02, "fatol": 1e-3 * target.volume_cc},
+        options={
+            "initial_simplex": steps,
+            "maxfev": TRIALS_A_SIDE * len(begin),
+            "xatol": 0.02,
+            "fatol": 1e-3 * target.volume_cc,
+        },
     )
     sides = _six(np.exp(found.x), shape)
     unit: Floats = sides / sides.max()

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from ptvkit import phantom
 from ptvkit.errors import FileError, MarginError, MaskError
-from ptvkit.geometry.boolean import difference, intersection
+from ptvkit.geometry.boolean import intersection
 from ptvkit.geometry.components import lesions
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
@@ -76,8 +76,9 @@ def ctv_and_ptv(study: StudyFile) -> tuple[Region | Mask, Region | Mask, dict[st
 
 
 def taken_cc(ptv: Region | Mask, ctv: Region | Mask, organ: Region | Mask) -> float:
-    """What the margin takes of an organ: its volume inside the PTV and outside the CTV, cc."""
-    return difference(intersection(ptv, organ), ctv).volume_cc
+    """What the margin takes of an organ: its volume inside the PTV and outside the CTV within it, cc."""
+    # two volumes less one another: a thin shell between two surfaces would fall between the nodes
+    return max(intersection(ptv, organ).volume_cc - intersection(ctv, organ).volume_cc, 0.0)
 
 
 def structures_of(study: StudyFile) -> tuple[Region | Mask | None, Region | Mask, Region | Mask]:

@@ -90,3 +90,30 @@ def test_nothing_to_solve() -> None:
     with pytest.raises(pk.MotionError, match="no margin up to 100 mm"):
         solve_margin(ball(8), far, criterion="contained", patients=20)
     assert np.isfinite(solve_margin(ball(8), pk.Course(setup=[pk.SetupError(systematic_mm=1)]), patients=40).ptv_cc)
+
+
+def test_what_a_margin_takes_of_an_organ() -> None:
+    """A half of all there is, cut through the target's middle, loses half of the shell that the margin adds."""
+    target, halves = ball(9), []
+    course = pk.Course(setup=[pk.SetupError(systematic_mm=2)])
+    grid = target.grid.box((-30, -30, -30), tuple(n + 29 for n in target.grid.shape))
+    middle = pk.extent(target)["S"] - 9
+    height = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1))[..., 2] - middle
+    for side in (height, -height):
+        told: list[tuple[int, int]] = []
+        organ = pk.Region(level=side.astype(np.float32), grid=grid)
+        found = solve_margin(
+            target,
+            course,
+            criterion="contained",
+            patients=200,
+            organ=organ,
+            progress=lambda done, total, told=told: told.append((done, total)),
+        )
+        assert [done for done, _ in told] == list(range(1, len(told) + 1))
+        assert all(done < total for done, total in told)
+        for trial in found.trials:
+            assert trial.organ_cc == pytest.approx((trial.ptv_cc - target.volume_cc) / 2, rel=0.02, abs=0.02)
+        assert found.organ_cc is not None
+        halves.append(found.organ_cc)
+    assert sum(halves) == pytest.approx(found.ptv_cc - target.volume_cc, rel=0.01)
