@@ -1,5 +1,7 @@
 """The signed distance: how far a point is from a region's surface, also where the level is not one."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ptvkit.errors import GridError
@@ -8,7 +10,9 @@ from ptvkit.geometry.resample import embedded
 from ptvkit.kernels.distance import distance_outside, project
 
 
-def signed_distance(region: Region, *, outside_mm: float, inside_mm: float) -> Region:
+def signed_distance(
+    region: Region, *, outside_mm: float, inside_mm: float, room: Sequence[tuple[int, int]] | None = None
+) -> Region:
     """The same surface with its true distance as level.
 
     Parameters
@@ -17,11 +21,14 @@ def signed_distance(region: Region, *, outside_mm: float, inside_mm: float) -> R
         With any level; only its surface is read.
     outside_mm, inside_mm : float
         How far from the surface distances are wanted; beyond, they stay at these values.
+    room : (3,) pairs of ints, optional
+        Nodes on the lower and upper side of each axis; by default enough for `outside_mm` all around, so that beyond
+        the grid lie points further out than that.
 
     Returns
     -------
     Region
-        On the region's lattice, with room for `outside_mm` around it. Beyond its grid lie points further out than that.
+        On the region's lattice, with that room around it.
 
     Raises
     ------
@@ -41,7 +48,7 @@ def signed_distance(region: Region, *, outside_mm: float, inside_mm: float) -> R
     if region.is_empty:
         raise GridError(f"{region.name}: is empty; nothing has a distance from it")
     spacing = region.grid.spacing_mm
-    near = embedded(region, [(int(outside_mm / h) + 3,) * 2 for h in spacing])
+    near = embedded(region, room or [(int(outside_mm / h) + 3,) * 2 for h in spacing])
     outside = distance_outside(near.level, spacing, outside_mm)
     inside = distance_outside(np.negative(near.level), spacing, inside_mm)
     signed = np.where(near.level < 0, -inside, outside)

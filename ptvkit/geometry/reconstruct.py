@@ -23,6 +23,7 @@ from ptvkit.geometry.region import Region
 from ptvkit.kernels.gauge import gauge_cost
 from ptvkit.kernels.level import volume_in_cells
 from ptvkit.kernels.smooth import flatten, keep_sides, put_right
+from ptvkit.kernels.spline import combined
 
 Level = NDArray[np.float32]
 
@@ -172,5 +173,5 @@ def _refined(level: Level, factors: Triple) -> Level:
             nodes = level.shape[axis]
             at = np.arange((nodes - 1) * factor + 1) / factor
             matrix = CubicSpline(np.arange(nodes), np.eye(nodes), bc_type="natural")(at).astype(np.float32)
-            level = np.moveaxis(np.tensordot(matrix, level, axes=(1, axis)), 0, axis)
+            level = np.moveaxis(combined(matrix, np.moveaxis(level, axis, 0)), 0, axis)
     return np.ascontiguousarray(level)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from ptvkit.kernels.jit import kernel, run_in_slices
 
 Floats = NDArray[np.float64]
+CHUNK = 32
+"""Shifts on a line that are worked out together."""
 SLACK_MM = 0.5
 """What an interpolated distance may rise above its slope of 1 within a patch."""
 
@@ -65,40 +67,38 @@ def deepest(
 
 def deepest_of_shifts(
     shape: tuple[int, int, int],
-    lattice: Floats,
-    step_mm: float,
+    first_shift: tuple[int, int, int],
+    stride: tuple[int, int, int],
+    floor_mm: float,
     distance: NDArray[np.float32],
-    beyond: float,
     points: Floats,
     first: NDArray[np.int64],
     patches: Floats,
     to_mm: Floats,
     rows: tuple[int, int],
-) -> tuple[Floats, NDArray[np.int8]]:
-    """`deepest` for the shifts of a lattice, some of its rows.
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """`deepest` for a lattice of shifts by whole nodes, some of its rows.
 
-    From one shift to the next on a line no point's distance changes by more than the step, so that most patches need no
-    look. Depths come no lower than ``-2 step_mm``.
+    A point keeps its place between the nodes, so that it is read off for many shifts of a line at once.
 
     Parameters
     ----------
     shape : (3,) ints
         Of the lattice.
-    lattice : (3, 4) float64
-        From its node to the shift, in nodes of `distance`.
-    step_mm : float
-        Between shifts on a line, mm.
+    first_shift, stride : (3,) ints
+        Its first shift and its steps, in nodes of `distance`, which must hold every point at every shift.
+    floor_mm : float
+        Depths come no lower than this.
     points, patches : arrays
         As for `deepest`, but their positions in nodes of `distance`.
     rows : (2,) ints
         First and last row (exclusive) along the first axis.
     """
-    found = np.empty((rows[1] - rows[0], *shape[1:]))
+    found = np.empty((rows[1] - rows[0], *shape[1:]), np.float32)
     side = np.empty(found.shape, np.int8)
+    begin = (first_shift[0] + rows[0] * stride[0], first_shift[1], first_shift[2])
     lines = found.shape[0] * shape[1]
-    run_in_slices(
-        _lines, lines, rows[0], lattice, step_mm, distance, beyond, points, first, patches, to_mm, found, side
-    )
+    run_in_slices(_lines, lines, begin, stride, floor_mm, distance, points, first, patches, to_mm, found, side)
     return found, side
 
 
@@ -196,57 +196,83 @@ def _deepest(
 def _lines(
     start: int,
     stop: int,
-    row: int,
-    lattice: Floats,
-    step_mm: float,
+    begin: tuple[int, int, int],
+    stride: tuple[int, int, int],
+    floor: float,
     distance: NDArray[np.float32],
-    beyond: float,
     points: Floats,
     first: NDArray[np.int64],
     patches: Floats,
     to_mm: Floats,
-    found: Floats,
+    found: NDArray[np.float32],
     side: NDArray[np.int8],
 ) -> None:
-    count = len(patches)
     _, nj, nk = found.shape
-    bound = np.empty(count)
-    floor = -2 * step_mm
+    here = np.empty(CHUNK, np.float32)
+    best = np.empty(CHUNK, np.float32)
+    where = np.empty(CHUNK, np.int32)
+    likely = 0
     for line in range(start, stop):
         i, j = line // nj, line % nj
-        bound[:] = np.inf
-        likely = 0
-        for k in range(nk):
-            x = lattice[0, 0] * (i + row) + lattice[0, 1] * j + lattice[0, 2] * k + lattice[0, 3]
-            y = lattice[1, 0] * (i + row) + lattice[1, 1] * j + lattice[1, 2] * k + lattice[1, 3]
-            z = lattice[2, 0] * (i + row) + lattice[2, 1] * j + lattice[2, 2] * k + lattice[2, 3]
-            best, where, best_patch = floor, -1, likely
-            for turn in range(-1, count):
+        x, y = begin[0] + i * stride[0], begin[1] + j * stride[1]
+        for k in range(0, nk, CHUNK):
+            z, count = begin[2] + k * stride[2], min(CHUNK, nk - k)
+            best[:] = floor
+            where[:] = -1
+            for turn in range(-1, len(patches)):
                 p = likely if turn < 0 else turn
                 if turn == likely:
                     continue
-                bound[p] += 1.02 * step_mm
-                if bound[p] <= best:
+                _along(distance, patches[p, 0] + x, patches[p, 1] + y, patches[p, 2] + z, stride[2], count, here)
+                room = np.float32(patches[p, 3] + SLACK_MM)
+                wanted = False
+                for t in range(count):
+                    wanted |= here[t] + room > best[t]
+                if not wanted:
                     continue
-                centre = _at(distance, x + patches[p, 0], y + patches[p, 1], z + patches[p, 2], beyond)
-                bound[p] = min(bound[p], centre + patches[p, 3] + SLACK_MM)
-                if bound[p] <= best:
-                    continue
-                deep, at = -np.inf, 0
                 for m in range(first[p], first[p + 1]):
-                    here = _at(distance, x + points[m, 0], y + points[m, 1], z + points[m, 2], beyond)
-                    if here > deep:
-                        deep, at = here, m
-                bound[p] = deep
-                if deep > best:
-                    best, where, best_patch = deep, at, p
-            likely = best_patch
-            found[i, j, k] = best
-            side[i, j, k] = -1
-            if where >= 0:
-                side[i, j, k] = _steepest(
-                    distance, x + points[where, 0], y + points[where, 1], z + points[where, 2], beyond, to_mm
-                )
+                    _along(distance, points[m, 0] + x, points[m, 1] + y, points[m, 2] + z, stride[2], count, here)
+                    for t in range(count):
+                        deeper = here[t] > best[t]
+                        best[t] = here[t] if deeper else best[t]
+                        where[t] = np.int32(m) if deeper else where[t]
+            for t in range(count):
+                found[i, j, k + t] = best[t]
+                side[i, j, k + t] = -1
+                m = where[t]
+                if m >= 0:
+                    at = z + t * stride[2]
+                    side[i, j, k + t] = _steepest(
+                        distance, points[m, 0] + x, points[m, 1] + y, points[m, 2] + at, floor, to_mm
+                    )
+            if where[count // 2] >= 0:
+                likely = np.searchsorted(first, where[count // 2], side="right") - 1
+
+
+@kernel
+def _along(
+    distance: NDArray[np.float32], x: float, y: float, z: float, step: int, count: int, out: NDArray[np.float32]
+) -> None:
+    """Distance at an index and at `count` - 1 more, `step` nodes apart along the last axis."""
+    i, j, k = int(x), int(y), int(z)
+    u, v, w = np.float32(x - i), np.float32(y - j), np.float32(z - k)
+    one = np.float32(1)
+    a, b, c, d = (one - u) * (one - v), (one - u) * v, u * (one - v), u * v
+    if step == 1:  # a loop without gaps, which the compiler makes wide
+        near, far = distance[i, j, k : k + count + 1], distance[i, j + 1, k : k + count + 1]
+        near_up, far_up = distance[i + 1, j, k : k + count + 1], distance[i + 1, j + 1, k : k + count + 1]
+        for t in range(count):
+            low = a * near[t] + b * far[t] + c * near_up[t] + d * far_up[t]
+            high = a * near[t + 1] + b * far[t + 1] + c * near_up[t + 1] + d * far_up[t + 1]
+            out[t] = low + w * (high - low)
+        return
+    for t in range(count):
+        n = k + t * step
+        low = a * distance[i, j, n] + b * distance[i, j + 1, n]
+        low += c * distance[i + 1, j, n] + d * distance[i + 1, j + 1, n]
+        high = a * distance[i, j, n + 1] + b * distance[i, j + 1, n + 1]
+        high += c * distance[i + 1, j, n + 1] + d * distance[i + 1, j + 1, n + 1]
+        out[t] = low + w * (high - low)
 
 
 @kernel

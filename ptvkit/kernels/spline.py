@@ -12,6 +12,20 @@ from ptvkit.kernels.jit import kernel, run_in_slices
 Floats = NDArray[np.float64]
 Single = NDArray[np.float32]
 
+LEAST_WEIGHT = 1e-8
+"""Weights below this are lost in the rounding of single numbers."""
+
+
+def combined(matrix: Single, planes: Single) -> Single:
+    """Sums of planes (N, J, K) with the weights in each row of a matrix (M, N): (M, J, K).
+
+    Not by a matrix product of a library, whose last digits depend on how many threads it takes.
+    """
+    source = np.ascontiguousarray(planes.reshape(len(planes), -1))
+    out = np.zeros((len(matrix), source.shape[1]), np.float32)
+    run_in_slices(_combined, len(matrix), matrix, source, out)
+    return out.reshape(len(matrix), *planes.shape[1:])
+
 
 def sample_spline(coefficients: Single, to_index: Floats, points: Floats) -> Floats:
     """Value (N,) at each point; NaN where its index lies beyond the nodes by more than half of one.
@@ -40,6 +54,17 @@ def mean_of_shifts(coefficients: Single, to_index: Floats, points: Floats, shift
 def spread_shifts(weights: Single, size: tuple[int, int, int], to_index: Floats, shifts: Floats) -> bool:
     """Add each shift's spline weights to a lattice, in place; False when one needs nodes beyond the first `size`."""
     return bool(_spread(weights, size, to_index, shifts))
+
+
+@kernel
+def _combined(start: int, stop: int, matrix: Single, source: Single, out: Single) -> None:
+    for m in range(start, stop):
+        for n in range(matrix.shape[1]):
+            weight = matrix[m, n]
+            if abs(weight) < LEAST_WEIGHT:
+                continue
+            for k in range(source.shape[1]):
+                out[m, k] += weight * source[n, k]
 
 
 @kernel

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from ptvkit.geometry.distance import signed_distance
+from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import coarser, embedded, nodes_with, region_on_box, resampled
 from ptvkit.kernels.jit import thread_count
@@ -29,6 +30,9 @@ INNER_POINTS: Final = 20_000
 INSIDE_MM: Final = 8.0
 """Depth below the PTV's surface to which distances are kept: deeper is safely inside."""
 MOST_NODES: Final = 20_000_000
+BEYOND: Final = 0.3
+BEYOND_MM: Final = 8.0
+"""Room of the distance beyond the shifts that tables are made for: a share of their range, and mm."""
 FLOOR_MM: Final = -2.0
 """How far inside a target's deepest point is told: nobody asks how much further."""
 SLICE: Final = 20_000
@@ -98,6 +102,8 @@ class Fit:
         The PTV, its level the true signed distance.
     reach_mm : float
         Distance beyond its grid.
+    room : (2, 3) array
+        Lowest and highest shift in nodes of it that leaves the target on it.
     surface, inner : Cloud
         Points of the target's surface, and those that stand for its volume.
     width_mm : float
@@ -110,6 +116,7 @@ class Fit:
     ptv: Region
     distance: Region
     reach_mm: float
+    room: Floats
     surface: Cloud
     inner: Cloud
     width_mm: float
@@ -127,10 +134,17 @@ class Fit:
         side = look_up_nearest(self.side, self.depth.to_index, flat)
         far = np.isnan(covered) | np.isnan(depth)
         if far.any():
-            covered[far], depth[far], side[far] = self.posed(flat[far])
+            covered[far], depth[far], side[far] = self._holding(flat[far]).posed(flat[far])
         covered[depth <= 0] = 1.0
         shape = shifts_mm.shape[:-1]
         return Figures(covered.reshape(shape), depth.reshape(shape), side.reshape(shape))
+
+    def _holding(self, shifts_mm: Floats) -> "Fit":
+        """Itself, or another whose distance reaches as far as these shifts (N, 3)."""
+        low, high = in_nodes(self.distance.grid, shifts_mm.min(axis=0), shifts_mm.max(axis=0))
+        if (low >= self.room[0]).all() and (high <= self.room[1]).all():
+            return self
+        return fit_of(self.ctv, self.ptv, shifts_mm.min(axis=0), shifts_mm.max(axis=0), tables=False)
 
     def posed(
         self,
@@ -178,19 +192,23 @@ def fits_of(
     low, high = np.asarray(low_mm, float), np.asarray(high_mm, float)
     _, planned = on_one_lattice(lesions[0], ptv)
     reach = float(np.linalg.norm(np.maximum(np.abs(low), np.abs(high)))) + 5.0
-    room = [(int(reach / h) + 3,) * 2 for h in planned.grid.spacing_mm]
-    source = coarser(planned) if nodes_with(planned, room) > MOST_NODES else planned
-    distance = signed_distance(source, outside_mm=reach, inside_mm=INSIDE_MM)
+    source, room = planned, _room(planned.grid, low, high, reach, tables=tables)
+    if nodes_with(planned, room) > MOST_NODES:
+        source = coarser(planned)
+        room = _room(source.grid, low, high, reach, tables=tables)
+    distance = signed_distance(source, outside_mm=1.5 * reach, inside_mm=INSIDE_MM, room=room)
     fits = []
     for lesion in lesions:
         ctv, ptv = on_one_lattice(lesion, planned)
         inner, width = inner_points(ctv)
+        points = ctv.surface_points()
         fit = Fit(
             ctv=ctv,
             ptv=ptv,
             distance=distance,
-            reach_mm=reach,
-            surface=in_patches(ctv.surface_points()),
+            reach_mm=1.5 * reach,
+            room=_room_left(distance.grid, points),
+            surface=in_patches(points),
             inner=in_patches(inner),
             width_mm=width,
         )
@@ -199,6 +217,25 @@ def fits_of(
             fit = replace(fit, covered=coverage_table(ctv, ptv, low, high), depth=depth, side=side)
         fits.append(fit)
     return tuple(fits)
+
+
+def _room(grid: Grid, low_mm: Floats, high_mm: Floats, reach_mm: float, *, tables: bool) -> list[tuple[int, int]]:
+    """Nodes around the PTV that shifts between two corners need, and some more for those that get further.
+
+    Without tables the target may turn, and gets the whole reach on each side.
+    """
+    if not tables:
+        return [(int(reach_mm / h) + 3,) * 2 for h in grid.spacing_mm]
+    low, high = in_nodes(grid, low_mm - BEYOND * (high_mm - low_mm), high_mm + BEYOND * (high_mm - low_mm))
+    more = BEYOND_MM / np.asarray(grid.spacing_mm)
+    below, above = (np.ceil(np.maximum(one, 0.0) + more).astype(int) + 3 for one in (-low, high))
+    return list(zip(below.tolist(), above.tolist(), strict=True))
+
+
+def _room_left(grid: Grid, points: Floats) -> Floats:
+    """Lowest and highest shift (2, 3), in nodes, that leaves points on a grid."""
+    index = grid.to_index(points)
+    return np.stack([1 - index.min(axis=0), np.asarray(grid.shape) - 2 - index.max(axis=0)])
 
 
 def _in_short_steps(shifts: Floats, length: int) -> NDArray[np.int64]:
@@ -263,13 +300,12 @@ def coverage_table(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats) ->
     grid = ctv.grid
     start = ptv.grid.offset_in(grid)
     assert start is not None, "target and PTV were put on one lattice"
-    corners = [[(low_mm, high_mm)[bit][axis] for axis, bit in enumerate(bits)] for bits in np.ndindex(2, 2, 2)]
-    index = np.asarray(corners) @ np.linalg.inv(grid.affine[:3, :3]).T
+    lowest, highest = in_nodes(grid, low_mm, high_mm)
     # no shift beyond these is of use: there the two no longer touch
     least = [s - n + 1 for s, n in zip(start, ctv.grid.shape, strict=True)]
     most = [s + n - 1 for s, n in zip(start, ptv.grid.shape, strict=True)]
-    low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, least, most)
-    high = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, low + 1, np.maximum(most, low + 1))
+    low = np.clip(np.floor(lowest).astype(int) - 1, least, most)
+    high = np.clip(np.ceil(highest).astype(int) + 1, low + 1, np.maximum(most, low + 1))
     target = occupancy(ctv.level)
     size = [n + int(b - a) for n, a, b in zip(ctv.grid.shape, low, high, strict=True)]
     window = region_on_box(ptv, *_window(low, high, start, ctv.grid.shape))
@@ -306,33 +342,57 @@ def _window(
 
 
 def depth_table(fit: Fit, low_mm: Floats, high_mm: Floats) -> tuple[Table, NDArray[np.int8]]:
-    """Deepest reach outside the PTV, and its side, on a lattice of shifts along the patient's axes."""
-    extent = high_mm - low_mm + 2 * DEPTH_SPACING_MM
-    spacing = max(DEPTH_SPACING_MM, float(np.prod(extent) / MOST_ENTRIES) ** (1 / 3))
-    # a node at zero shift, so that an undisturbed course is exact
-    first, last = np.floor(low_mm / spacing), np.ceil(high_mm / spacing)
-    shape = tuple(int(n) for n in np.maximum(last - first, 1) + 1)
+    """Deepest reach outside the PTV, and its side, for shifts of whole nodes; one of them is zero."""
     grid = fit.distance.grid
-    to_nodes = np.linalg.inv(grid.affine[:3, :3])
-    lattice = np.column_stack([to_nodes * spacing, to_nodes @ (first * spacing)])
-    patches = np.column_stack([grid.to_index(fit.surface.patches[:, :3]), fit.surface.patches[:, 3]])
+    low, high = in_nodes(grid, low_mm, high_mm)
+    stride = _strides(grid.spacing_mm, high - low)
+    first = np.floor(low / stride).astype(int)
+    shape = np.maximum(np.ceil(high / stride).astype(int) - first, 1) + 1
+    begin = first * stride
+    floor = -2.0 * float((stride * np.asarray(grid.spacing_mm)).max())  # below zero by a step, whatever the corner
     points = np.ascontiguousarray(grid.to_index(fit.surface.points))
-    slope = grid.axes / np.asarray(grid.spacing_mm)
-    rows = max(1, SLICE // (shape[1] * shape[2]))
+    patches = np.column_stack([grid.to_index(fit.surface.patches[:, :3]), fit.surface.patches[:, 3]])
+    rows = max(1, SLICE // int(shape[1] * shape[2]))
     parts = [
         deepest_of_shifts(
-            (shape[0], shape[1], shape[2]),
-            lattice,
-            spacing,
+            _three(shape),
+            _three(begin),
+            _three(stride),
+            floor,
             fit.distance.level,
-            fit.reach_mm,
             points,
             fit.surface.first,
             patches,
-            slope,
-            (a, min(a + rows, shape[0])),
+            grid.axes / np.asarray(grid.spacing_mm),
+            (a, min(a + rows, int(shape[0]))),
         )
-        for a in range(0, shape[0], rows)
+        for a in range(0, int(shape[0]), rows)
     ]
     depth, side = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return Table(values=depth.astype(np.float32), to_index=np.column_stack([np.eye(3) / spacing, -first])), side
+    to_index = np.linalg.inv(grid.affine[:3, :3]) / stride[:, None]
+    return Table(values=depth, to_index=np.column_stack([to_index, -first])), side
+
+
+def in_nodes(grid: Grid, low_mm: Floats, high_mm: Floats) -> tuple[Floats, Floats]:
+    """Corners (3,) of the box of shifts in a grid's nodes that holds a box of shifts in mm."""
+    corners = [[(low_mm, high_mm)[bit][axis] for axis, bit in enumerate(bits)] for bits in np.ndindex(2, 2, 2)]
+    index = np.asarray(corners) @ np.linalg.inv(grid.affine[:3, :3]).T
+    return index.min(axis=0), index.max(axis=0)
+
+
+def _strides(spacing_mm: Sequence[float], extent: Floats) -> NDArray[np.int64]:
+    """Nodes between shifts of the table of depths: about its spacing, wider where it would grow too large.
+
+    Along the last axis every node is cheap.
+    """
+    spacing = np.asarray(spacing_mm)
+    stride = np.maximum(np.round(DEPTH_SPACING_MM / spacing), 1).astype(np.int64)
+    stride[2] = 1
+    while np.prod(extent / stride + 2) > MOST_ENTRIES:
+        stride[np.argmin(stride * spacing)] += 1
+    return stride
+
+
+def _three(values: NDArray[np.int64]) -> tuple[int, int, int]:
+    i, j, k = values.tolist()
+    return i, j, k

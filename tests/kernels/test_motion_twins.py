@@ -88,9 +88,10 @@ def test_distance_outside_is_that_of_the_crossings() -> None:
     assert (found[radius > 15] == 8.0).all()
 
 
-def field(rng: np.random.Generator) -> tuple[NDArray[np.float32], Floats, float]:
+def field(
+    rng: np.random.Generator, shape: tuple[int, int, int] = (26, 24, 28)
+) -> tuple[NDArray[np.float32], Floats, float]:
     """A signed distance to an ellipsoid-like body on an oblique grid, and its to-index matrix (3, 4)."""
-    shape = (26, 24, 28)
     turn = Rotation.random(random_state=rng).as_matrix()
     affine = np.eye(4)
     affine[:3, :3] = turn * 1.1
@@ -145,12 +146,13 @@ def test_deepest_and_share_are_those_of_all_points(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_deepest_of_shifts_is_deepest_at_each_node(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    level, to_index, beyond = field(rng)
+    level, to_index, beyond = field(rng, (30, 28, 52))
     points = rng.normal(size=(160, 3)) * 1.7
     first, patches = patches_of(points, rng)
     slope = np.linalg.inv(to_index[:, :3]) / 1.1**2
-    shape, apart, start = (5, 6, 8), 1.5, np.array([-2.0, -3.0, -7.0])
-    shifts = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 3) * apart + start
+    shape, stride, first_shift = (5, 6, 37), (2, 1, 1), (-4, -3, -18)
+    nodes = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 3) * stride + first_shift
+    shifts = nodes @ np.linalg.inv(to_index[:, :3]).T
     poses = np.empty((len(shifts), 3, 4))
     poses[..., :3] = to_index[:, :3]
     poses[..., 3] = shifts @ to_index[:, :3].T + to_index[:, 3]
@@ -160,29 +162,19 @@ def test_deepest_of_shifts_is_deepest_at_each_node(seed: int) -> None:
     lazy, same = deepest(poses, step, -9.0, level, beyond, points, first, patches, slope)
     np.testing.assert_array_equal(lazy, expected)
     assert (same == codes).mean() > 0.99  # two points may be as deep
-    lattice = np.column_stack([to_index[:, :3] * apart, to_index[:, :3] @ start])
     index = points @ to_index[:, :3].T + to_index[:, 3]
+    assert (index.min(axis=0) + nodes.min(axis=0)).min() > 1
+    assert (index.max(axis=0) + nodes.max(axis=0) < np.array(level.shape) - 2).all()
     centres = patches[:, :3] @ to_index[:, :3].T + to_index[:, 3]
+    placed = np.column_stack([centres, patches[:, 3]])
     found = [
-        deepest_of_shifts(
-            shape,
-            lattice,
-            apart,
-            level,
-            beyond,
-            index,
-            first,
-            np.column_stack([centres, patches[:, 3]]),
-            slope,
-            (a, b),
-        )[0]
-        for a, b in ((0, 2), (2, 5))
+        deepest_of_shifts(shape, first_shift, stride, -9.0, level, index, first, placed, slope, rows)
+        for rows in ((0, 2), (2, 5))
     ]
-    depth = np.concatenate(found).reshape(-1)
-    out = expected > 0
-    assert 10 < out.sum() < len(shifts)
-    np.testing.assert_allclose(depth[out], expected[out], atol=1e-5)
-    assert (depth[~out] <= 0).all()
+    depth, side = (np.concatenate(parts).reshape(-1) for parts in zip(*found, strict=True))
+    assert 10 < (expected > 0).sum() < len(shifts)
+    np.testing.assert_allclose(depth, expected, atol=1e-4)
+    assert (side == codes).mean() > 0.98
 
 
 def test_wave_is_the_formula() -> None:

@@ -134,6 +134,17 @@ def test_workers_shards_and_resumption_give_the_same_bytes(study: Path, tmp_path
     assert here.read_bytes() == beside.read_bytes() == outcome.results.read_bytes() == resumed.results.read_bytes()
 
 
+def test_the_same_bytes_whatever_threads_a_library_takes(study: Path, tmp_path: Path) -> None:
+    tables = []
+    for name, threads in (("one", "1"), ("more", "2")):
+        command = [sys.executable, "-c", "import sys; from ptvkit.cli import main; sys.exit(main())"]
+        taken = {f"{library}_NUM_THREADS": threads for library in ("OMP", "OPENBLAS", "MKL", "BLIS")}
+        words = [*command, "run", str(study), "-o", str(tmp_path / name)]
+        subprocess.run(words, env=os.environ | taken | {"PTVKIT_THREADS": threads}, check=True, capture_output=True)
+        tables.append((tmp_path / name / "results.csv").read_bytes())
+    assert tables[0] == tables[1]
+
+
 def test_killed_and_resumed(study: Path, tmp_path: Path) -> None:
     study.write_text(STUDY.replace("patients = 150", "patients = 1500"), encoding="utf-8")
     whole = run_study(study, tmp_path / "whole").results
