@@ -2,7 +2,7 @@
 
     python -m benchmarks.cohort [--cases 200]
 
-Synthetic cases of 1 to 6 lesions on 5 mm slices, 20 cells each (four craniocaudal margins × five action levels), 1,000
+Synthetic cases of 1 to 6 lesions on 5 mm slices, 20 cells each (two craniocaudal margins × ten action levels), 300
 patients × 5 fractions × 20 times, two workers. The run is killed at a random moment, gone on with, killed again, and
 gone on with to the end. Its table must be that of an undisturbed run, and that of a Dask cluster of two workers.
 """
@@ -47,12 +47,12 @@ inhale = [1, 1, -1]
 reference = "snapshot"
 [simulation]
 fractions = 5
-patients = 1000
+patients = 300
 samples = 20
 seed = 1
 [sweep.parameters]
-"targets.breathing.SI" = [3, 10, 20, 30]
-"guidance.action_level_mm" = [0, 1, 2, 3, 5]
+"targets.breathing.SI" = [5, 20]
+"guidance.action_level_mm" = [0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6]
 """
 SHAPE, SPACING_MM = (160, 140, 40), (1.5, 1.5, 5.0)
 PTVKIT = (sys.executable, "-c", "import sys; from ptvkit.cli import main; sys.exit(main())")
@@ -86,7 +86,7 @@ def write_cohort(folder: Path, cases: int) -> Path:
         rng = np.random.default_rng([7, case])
         inside = np.zeros(SHAPE, bool)
         for _ in range(int(rng.integers(1, 7))):
-            centre, radius = middle + rng.uniform(-1, 1, 3) * (60, 50, 45), rng.uniform(5, 18)
+            centre, radius = middle + rng.uniform(-1, 1, 3) * (60, 50, 45), rng.uniform(4, 13)
             axes = radius * rng.uniform(0.7, 1.3, 3)
             inside |= (((points - centre) / axes) ** 2).sum(axis=-1) < 1
         pk.write_mask(pk.Mask.from_array(inside, affine), folder / "masks" / f"case_{case:03}.nii.gz")

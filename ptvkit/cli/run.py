@@ -105,6 +105,8 @@ def _values(plan: "Plan", key: str) -> str:
 
 def told(study: Path, out: Path, outcome: "Outcome", seconds: float, shard: str | None) -> None:
     """Write the report and say what became of a study, with an honest exit status."""
+    for text in outcome.warned:
+        print(f"ptvkit: warning: {text}", file=sys.stderr)
     for case, reason in outcome.failed.items():
         print(f"ptvkit: {case}: {reason}", file=sys.stderr)
     if outcome.results is not None:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -13,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from ptvkit.dose.result import NOTE as DOSE_NOTE
-from ptvkit.errors import PtvkitError
+from ptvkit.errors import PtvkitError, PtvkitWarning
 from ptvkit.io.files import write_whole
 from ptvkit.io.nifti import read_image
 from ptvkit.io.provenance import versions
@@ -45,7 +46,15 @@ def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
     FileError
         When it cannot be written, or the table cannot be read.
     """
-    rows = read_rows(folder / NAME)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PtvkitWarning)  # the study had them, and they are on the page
+        content = _page(plan, outcome, read_rows(folder / NAME))
+    with write_whole(folder / "report.html") as file:
+        file.write(content.encode())
+    return folder / "report.html"
+
+
+def _page(plan: Plan, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> str:
     swept = list(plan.cells[0].values)
     home = files("ptvkit.report").joinpath("page")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
@@ -56,7 +65,7 @@ def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
     shown = _pictured(plan, outcome)
     found = chosen(rows, swept)
     closer = closeups(plan, outcome, found)
-    content = page.render(
+    return page.render(
         title=f"Margins of {len(plan.cases)} case{'s' if len(plan.cases) > 1 else ''}, {len(plan.cells)} cells",
         answer=answer(found, swept),
         cell="" if found is None else cell_told(swept, found.values),
@@ -71,6 +80,7 @@ def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
         left_out=max(0, len(rows) - MOST_ROWS),
         columns=columns,
         failed=sorted(outcome.failed.items()),
+        warned=outcome.warned,
         methods=methods(plan, has_dose=has_dose),
         provenance=_provenance(plan),
         study=json.dumps(plan.content, indent=1, default=str),
@@ -82,9 +92,6 @@ def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
         viewer=_script("viewer.js"),
         closer_script=_script("closeup.js"),
     )
-    with write_whole(folder / "report.html") as file:
-        file.write(content.encode())
-    return folder / "report.html"
 
 
 def methods(plan: Plan, *, has_dose: bool) -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
@@ -11,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from ptvkit.errors import FileError, MotionError, PtvkitError
+from ptvkit.errors import FileError, MotionError, PtvkitError, PtvkitWarning
 from ptvkit.study.executors import is_lost, open_executors
 from ptvkit.study.file import checked, course_of, read_study
 from ptvkit.study.journal import SUFFIX, open_journal, read_journal
@@ -21,7 +22,7 @@ from ptvkit.study.targets import margin_of
 from ptvkit.study.work import Row, Task, run_task, tasks_of
 
 Told = Callable[[int, int, int], None]
-Waiting = dict[Future[list[dict[str, Any]]], tuple[Task, int]]
+Waiting = dict[Future[dict[str, Any]], tuple[Task, int]]
 JOURNAL: Final = "study"
 
 
@@ -69,6 +70,8 @@ class Outcome:
     rows : int
     failed : mapping
         Reason by case.
+    warned : tuple of str
+        What a physicist should see, each once.
     missing : int
         Tasks that are not done, such as those of other shards.
     """
@@ -77,6 +80,7 @@ class Outcome:
     rows: int
     failed: Mapping[str, str] = field(default_factory=dict)
     missing: int = 0
+    warned: tuple[str, ...] = ()
 
 
 def plan_study(study: str | os.PathLike[str]) -> Plan:
@@ -188,12 +192,13 @@ def merge_study(study: str | os.PathLike[str], out: str | os.PathLike[str]) -> O
             raise FileError(f"{path}: belongs to another study; give the file that it was run with")
         found |= {record["task"]: record for record in records}
     failed = {record["case"]: record["failed"] for record in found.values() if "failed" in record}
+    warned = tuple(dict.fromkeys(text for number in sorted(found) for text in found[number].get("warned", [])))
     missing = len(plan.tasks) - len(found)
     rows = [row for number in sorted(found) for row in found[number].get("rows", [])]
     if missing:
-        return Outcome(results=None, rows=len(rows), failed=failed, missing=missing)
+        return Outcome(results=None, rows=len(rows), failed=failed, missing=missing, warned=warned)
     write_results(_in_order(rows, plan.head["version"]), folder / NAME)
-    return Outcome(results=folder / NAME, rows=len(rows), failed=failed)
+    return Outcome(results=folder / NAME, rows=len(rows), failed=failed, warned=warned)
 
 
 def _in_order(rows: Sequence[dict[str, Any]], release: str) -> Iterator[Row]:
@@ -242,7 +247,7 @@ def _lost_with_it(waiting: Waiting, place: int) -> list[Task]:
     return [waiting.pop(future)[0] for future in own if isinstance(future.exception(), BrokenExecutor)]
 
 
-def _told(future: Future[list[dict[str, Any]]]) -> dict[str, Any]:
+def _told(future: Future[dict[str, Any]]) -> dict[str, Any]:
     """What a task gave, or why it failed."""
     error = future.exception()
     if is_lost(error):
@@ -251,13 +256,20 @@ def _told(future: Future[list[dict[str, Any]]]) -> dict[str, Any]:
         return {"failed": "needs more memory than there is; crop it, or use fewer workers"}
     if isinstance(error, PtvkitError):
         return {"failed": " ".join(str(error).split())}
-    return {"rows": future.result()}
+    return future.result()
 
 
-def _done(content: Mapping[str, Any], task: Task, source: str) -> list[dict[str, Any]]:
-    """A task's rows with what orders them."""
-    rows = run_task(content, task, source)
-    return [{"case": task.case.name, "cell": number, "row": row} for number, row in rows]
+def _done(content: Mapping[str, Any], task: Task, source: str) -> dict[str, Any]:
+    """A task's rows with what orders them, and the warnings on the way."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", PtvkitWarning)
+        rows = run_task(content, task, source)
+    told = {"rows": [{"case": task.case.name, "cell": number, "row": row} for number, row in rows]}
+    for one in seen:
+        if not issubclass(one.category, PtvkitWarning):  # a library's: not ours to keep
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    texts = list(dict.fromkeys(str(one.message) for one in seen if issubclass(one.category, PtvkitWarning)))
+    return {**told, "warned": texts} if texts else told
 
 
 def _journal_name(shard: tuple[int, int] | None) -> str:

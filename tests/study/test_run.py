@@ -204,7 +204,7 @@ class Fragile(Executor):
         elif len(self.submitted) > 2 and args[1].case.name == "a":
             future.set_exception(BrokenExecutor("gone"))
         elif len(self.submitted) > 2:
-            future.set_result([])
+            future.set_result({"rows": []})
         return future
 
 
@@ -229,6 +229,15 @@ def test_dask(study: Path, tmp_path: Path) -> None:
     assert here is not None
     assert beside is not None
     assert here.read_bytes() == beside.read_bytes()
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_warnings_are_kept_whoever_has_them(study: Path, tmp_path: Path, workers: int | None) -> None:
+    study.write_text(STUDY.replace("ptv = {all = 3, SI = 4}", "ptv = {all = 14, SI = 14}"), encoding="utf-8")
+    outcome = run_study(study, tmp_path / "out", workers=workers)
+    assert len(outcome.warned) == len(set(outcome.warned)) >= 1
+    assert any("merge into one" in text and "a.nii.gz" in text for text in outcome.warned)
+    assert merge_study(study, tmp_path / "out").warned == outcome.warned
 
 
 def test_a_case_that_fails_is_told_and_the_others_go_on(
