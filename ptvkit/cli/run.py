@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 FAILED = 3
 """Exit status when some cases failed, or parts are missing."""
-CELLS_PER_S = 10.0
-"""A first idea of speed, for --dry-run: 300 patients, no dose."""
+CELL_S, TARGET_S = 0.04, 1.5
+"""A first idea of time, for --dry-run: a cell of 1,000 patients without dose, and making a target ready."""
 
 
 def run(
@@ -82,6 +82,8 @@ def new_study(
 
 def print_plan(plan: "Plan") -> None:
     """What would run, and roughly how long."""
+    from ptvkit.study.work import target_key
+
     patients = plan.content.get("simulation", {}).get("patients", 1000)
     many = len(plan.cases) * len(plan.cells)
     rows: list[tuple[str, ...]] = [("", "")]
@@ -90,7 +92,8 @@ def print_plan(plan: "Plan") -> None:
     ]
     rows += [("cells of the sweep", f"{len(plan.cells)}"), ("in all", f"{many}"), ("patients each", f"{patients}")]
     rows += [(key, _values(plan, key)) for key in plan.cells[0].values]
-    minutes = many * patients / 300 / CELLS_PER_S / 60
+    targets = len(plan.cases) * len({target_key(cell) for cell in plan.cells})
+    minutes = (many * patients / 1000 * CELL_S + targets * TARGET_S) / 60
     print_rows(rows, plan.source, f"roughly {max(minutes, 0.1):.1f} minutes here; more with dose")
 
 

@@ -25,6 +25,7 @@ from ptvkit.motion.coverage import Structure
 from ptvkit.motion.guidance import ImageGuidance
 from ptvkit.motion.setup import SetupError
 from ptvkit.motion.variation import Variation
+from ptvkit.study.lines import line_of
 from ptvkit.study.schema import TABLE, WORD, BreathingTable, DoseTable, StudyFile, VariationTable
 
 Value = TypeVar("Value")
@@ -93,7 +94,17 @@ def checked(content: Mapping[str, Any], source: str) -> StudyFile:
     try:
         return StudyFile.model_validate(dict(content))
     except ValidationError as error:
-        raise FileError(f"{source}: {told(error, StudyFile)}") from None
+        raise FileError(f"{_with_line(source, error)}: {told(error, StudyFile)}") from None
+
+
+def _with_line(source: str, error: ValidationError) -> str:
+    """The file, and the line of its first mistake where it has one."""
+    place = [part for part in error.errors()[0]["loc"] if part not in (WORD, TABLE)]
+    try:
+        line = line_of(Path(source).read_text(encoding="utf-8"), place)
+    except (OSError, UnicodeDecodeError):  # built in, or options
+        return source
+    return source if line is None else f"{source}: line {line}"
 
 
 def course_of(study: StudyFile, source: str) -> Course:

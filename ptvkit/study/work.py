@@ -62,7 +62,7 @@ def tasks_of(cases: Sequence[Case], cells: Sequence[Cell]) -> list[Task]:
     groups: dict[tuple[int, str], list[Cell]] = {}
     courses: dict[str, dict[str, Any]] = {}
     for cell in cells:
-        shape = shapes.setdefault(_as_text(_of_targets(cell.values)), len(shapes))
+        shape = shapes.setdefault(target_key(cell), len(shapes))
         course = _as_text(_of_course(cell.values))
         courses.setdefault(course, _of_course(cell.values))
         groups.setdefault((shape // TOGETHER, course), []).append(cell)
@@ -79,6 +79,11 @@ def tasks_of(cases: Sequence[Case], cells: Sequence[Cell]) -> list[Task]:
         for number_, case in enumerate(cases)
         for n, ((chunk, _), group) in enumerate(ordered)
     ]
+
+
+def target_key(cell: Cell) -> str:
+    """What tells the cells' targets apart."""
+    return _as_text(_of_targets(cell.values))
 
 
 def _as_text(values: Mapping[str, Any]) -> str:
@@ -149,7 +154,7 @@ def _prepared(
     if _kept.case != _identity(base, task):
         _kept.case, _kept.reach = _identity(base, task), None
         _kept.targets.clear()
-    key = _as_text(_of_targets(cell.values))
+    key = target_key(cell)
     if key not in _kept.targets:
         study = checked(content_with(base, cell.values, source), source)
         ctv, ptv, volumes = ctv_and_ptv(study)
