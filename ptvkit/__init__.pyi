@@ -16,8 +16,13 @@ from .geometry.grid import Grid
 from .geometry.mask import Mask
 from .geometry.reconstruct import region_from_mask
 from .geometry.region import Region
+from .io.dicom.rtstruct import Roi, read_rois, read_rtstruct
+from .io.dicom.rtstruct_write import write_rtstruct
+from .io.dicom.seg import read_seg, write_seg
+from .io.dicom.series import read_ct
 from .io.dose import read_dose, write_dose
 from .io.nifti import read_grid, read_image, read_labels, read_mask, write_image, write_mask
+from .io.segment import Segment
 from .io.shifts import read_shifts
 from .io.traces import read_trace
 from .margins.expand import contract, expand, expand_along
@@ -75,6 +80,8 @@ __all__ = [
     "RecipeCheck",
     "Region",
     "Residual",
+    "Roi",
+    "Segment",
     "SetupError",
     "SetupStatistics",
     "Solution",
@@ -110,6 +117,7 @@ __all__ = [
     "prescribe",
     "probability_maps",
     "prv",
+    "read_ct",
     "read_dose",
     "read_grid",
     "read_image",
@@ -117,6 +125,9 @@ __all__ = [
     "read_limits",
     "read_mask",
     "read_results",
+    "read_rois",
+    "read_rtstruct",
+    "read_seg",
     "read_shifts",
     "read_trace",
     "recipes",
@@ -135,4 +146,6 @@ __all__ = [
     "write_dose",
     "write_image",
     "write_mask",
+    "write_rtstruct",
+    "write_seg",
 ]

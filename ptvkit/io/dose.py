@@ -7,7 +7,9 @@ from typing import Final
 import numpy as np
 
 from ptvkit.dose.dose import Dose
-from ptvkit.errors import DoseError
+from ptvkit.errors import DoseError, FileError
+from ptvkit.io.dicom.dose import read_rtdose, write_rtdose
+from ptvkit.io.dicom.reading import is_dicom
 from ptvkit.io.nifti import read_image, write_image
 
 PathLike = str | os.PathLike[str]
@@ -24,17 +26,17 @@ def read_dose(
     prescription_gy: float | None = None,
     frame: str | None = None,
 ) -> Dose:
-    """Read a dose distribution from a NIfTI file.
+    """Read a dose distribution from a NIfTI file or an RTDOSE; which it is, its content tells.
 
     Parameters
     ----------
     path : path
     units : {"Gy", "cGy"}, optional
-        Gy when not said; then values that only cGy explain are refused.
+        Of a NIfTI file. Gy when not said; then values that only cGy explain are refused. An RTDOSE says it itself.
     prescription_gy : float, optional
         What was prescribed; never guessed from the values.
     frame : str, optional
-        Name of the frame of reference, for sums.
+        Name of the frame of reference, for sums; an RTDOSE has its own.
 
     Returns
     -------
@@ -49,6 +51,10 @@ def read_dose(
     """
     if units is not None and units not in UNITS:
         raise DoseError(f"units {units!r}: use 'Gy' or 'cGy'")
+    if is_dicom(path):
+        if units is not None:
+            raise DoseError(f"{path}: says itself what its units are; leave units (--units) out")
+        return read_rtdose(path, prescription_gy=prescription_gy, frame=frame)
     values, grid = read_image(path)
     if units is None and np.nanmax(values, initial=0.0) > DOUBTFUL_GY:
         raise DoseError(
@@ -59,12 +65,25 @@ def read_dose(
     return Dose(values=values * factor, grid=grid, prescription_gy=prescription_gy, frame=frame, name=str(path))
 
 
-def write_dose(dose: Dose, path: PathLike) -> None:
-    """Write a dose in Gy as NIfTI, whole or not at all: float32, sform and qform codes set, units mm.
+def write_dose(dose: Dose, path: PathLike, *, reference: PathLike | None = None) -> None:
+    """Write a dose in Gy, whole or not at all: NIfTI (float32, sform and qform codes set, units mm) or RTDOSE.
+
+    Parameters
+    ----------
+    dose : Dose
+    path : path
+        ``.nii``, ``.nii.gz``, or ``.dcm``.
+    reference : path, optional
+        For an RTDOSE the image series (folder or slice) whose patient, study and frame of reference it belongs to.
 
     Raises
     ------
     FileError
-        When it cannot be written.
+        When it cannot be written, or an RTDOSE has no reference.
     """
+    if Path(path).suffix.lower() == ".dcm":
+        if reference is None:
+            raise FileError(f"{path}: an RTDOSE belongs to an image; give reference, its folder")
+        write_rtdose(dose, path, reference=reference)
+        return
     write_image(dose.values, dose.grid, Path(path))

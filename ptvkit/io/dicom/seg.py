@@ -1,0 +1,227 @@
+"""DICOM segmentations: voxels with names, each frame placed where its header says."""
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptvkit.errors import FileError, MaskError
+from ptvkit.geometry.grid import Grid
+from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.reconstruct import as_region
+from ptvkit.geometry.region import Region
+from ptvkit.io.dicom.reading import TO_RAS, Floats, damage, grid_of, numbers, plane_axes, read_dataset, told
+from ptvkit.io.dicom.rtstruct_write import segments_of
+from ptvkit.io.dicom.series import read_series
+from ptvkit.io.files import PathLike, refuse_overwrite, write_whole
+from ptvkit.io.segment import Segment
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+HALF: Final = 0.5
+MOST_VOXELS: Final = 1_000_000_000
+
+
+def seg_segments(path: PathLike) -> list[Segment]:
+    """All segments of a DICOM segmentation that hold a voxel.
+
+    A frame lies where its plane position says; frames that were left out because they are empty are empty. Of
+    fractional segmentations a voxel is inside from one half on.
+
+    Raises
+    ------
+    FileError, GridError
+        When the file is damaged, or its frames are not evenly spaced.
+
+    Warns
+    -----
+    PtvkitWarning
+        When it is fractional.
+    """
+    place = Path(path)
+    data = read_dataset(place, kind="SEG")
+    with damage(place):
+        kind = str(data.get("SegmentationType", ""))
+        if kind not in ("BINARY", "FRACTIONAL"):
+            raise FileError(f"{place}: is a segmentation of type {kind or 'unknown'}; give a binary or fractional one")
+        if kind == "FRACTIONAL":
+            told(place, "is fractional; voxels are inside from one half on")
+        inside = _pixels(data, fractional=kind == "FRACTIONAL")
+        numbers_, places = _frames(data)
+        grid, layer = _grid(data, places, place)
+        found = []
+        for one in data.SegmentSequence:
+            number = int(one.SegmentNumber)
+            array = np.zeros(grid.shape, bool)
+            for frame in np.flatnonzero(numbers_ == number):
+                array[:, :, layer[frame]] |= inside[frame].T
+            if array.any():
+                label = str(one.get("SegmentLabel", "") or "")
+                mask = Mask.from_array(array, grid.affine, name=f"{place} ({label})")
+                found.append(Segment(name=label, shape=mask, number=number))
+    return found
+
+
+def read_seg(path: PathLike, segment: str | int | None = None) -> Mask:
+    """Read one segment, by its label or number; the only one when none is named.
+
+    Raises
+    ------
+    FileError, GridError
+        As `seg_segments`.
+    MaskError
+        When it is not there, or several are and none was chosen.
+    """
+    there = seg_segments(path)
+    listed = ", ".join(f"{one.number} {one.name!r}" for one in there) or "no segment with voxels"
+    chosen = [
+        one for one in there if segment is None or (one.number if isinstance(segment, int) else one.name) == segment
+    ]
+    if len(chosen) != 1:
+        asked = "several segments" if segment is None else f"not one segment {segment!r}"
+        raise MaskError(f"{path}: has {asked}; choose by name or number from {listed}")
+    mask = chosen[0].shape
+    assert isinstance(mask, Mask)
+    return mask
+
+
+def _pixels(data: "Dataset", *, fractional: bool) -> NDArray[np.bool_]:
+    """Frames (N, rows, columns)."""
+    rows, columns, frames = int(data.Rows), int(data.Columns), int(data.NumberOfFrames)
+    if min(rows, columns, frames) < 1 or rows * columns * frames > MOST_VOXELS:
+        raise ValueError(f"{frames} frames of {rows}×{columns}")
+    needed = rows * columns * frames / (1 if fractional else 8)
+    encapsulated = bool(data.file_meta.TransferSyntaxUID.is_encapsulated)
+    if not encapsulated and len(data.PixelData) < needed:
+        raise ValueError("fewer pixels than promised")
+    values = np.asarray(data.pixel_array).reshape(frames, rows, columns)
+    if fractional:
+        most = float(data.get("MaximumFractionalValue", 255) or 255)
+        values = values >= HALF * most
+    found: NDArray[np.bool_] = values != 0
+    return found
+
+
+def _frames(data: "Dataset") -> tuple[NDArray[np.int64], Floats]:
+    """Segment number (N,) and place (N, 3) of each frame."""
+    shared = data.get("SharedFunctionalGroupsSequence", None)
+    segments, places = [], []
+    for one in data.PerFrameFunctionalGroupsSequence:
+        identified = one.get("SegmentIdentificationSequence", None) or shared[0].SegmentIdentificationSequence
+        segments.append(int(identified[0].ReferencedSegmentNumber))
+        position = one.get("PlanePositionSequence", None) or shared[0].PlanePositionSequence
+        places.append(numbers(position[0].ImagePositionPatient, 3, "ImagePositionPatient") * TO_RAS)
+    return np.array(segments), np.array(places)
+
+
+def _grid(data: "Dataset", places: Floats, path: Path) -> tuple[Grid, NDArray[np.int64]]:
+    """The grid that holds all frames, and the layer of each; layers without a frame are filled in."""
+    shared = data.SharedFunctionalGroupsSequence[0]
+    first = data.PerFrameFunctionalGroupsSequence[0]
+    oriented = shared.get("PlaneOrientationSequence", None) or first.PlaneOrientationSequence
+    measures = (shared.get("PixelMeasuresSequence", None) or first.PixelMeasuresSequence)[0]
+    across, down = plane_axes(oriented[0])
+    spacing = numbers(measures.PixelSpacing, 2, "PixelSpacing")
+    normal = np.cross(across, down)
+    heights = places @ normal
+    steps = np.diff(np.unique(np.round(heights, 3)))
+    given = measures.get("SpacingBetweenSlices", None) or measures.get("SliceThickness", None)
+    step = abs(float(given)) if given else float(steps.min()) if len(steps) else 1.0
+    layer = np.rint((heights - heights.min()) / step).astype(np.int64)
+    if np.abs(heights - heights.min() - layer * step).max() > 0.05 * step:
+        raise ValueError("its frames are not evenly spaced")
+    count = int(layer.max()) + 1
+    if count * int(data.Rows) * int(data.Columns) > MOST_VOXELS:
+        raise ValueError(f"its frames reach over {count} slices")
+    base = places[int(heights.argmin())]
+    filled = base + np.arange(count)[:, None] * normal * step
+    shape = (int(data.Rows), int(data.Columns))
+    grid, _ = grid_of(across, down, spacing, shape, filled, path, thickness_mm=step)
+    return grid, layer
+
+
+def write_seg(
+    path: PathLike,
+    structures: Mapping[str, Mask | Region] | Iterable[Segment],
+    *,
+    reference: PathLike,
+) -> None:
+    """Write structures as a binary DICOM segmentation on the slices of an image, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    structures : mapping of name to Mask or Region, or Segments
+        Masks on the image's voxels stay as they are; all else is sampled on them.
+    reference : path
+        The image series.
+
+    Raises
+    ------
+    FileError
+        When a file cannot be read or written, or highdicom is not installed.
+    MaskError
+        When a structure has no voxel on the image.
+    """
+    try:
+        import highdicom
+    except ImportError:
+        raise FileError('DICOM segmentations need highdicom; install it with  pip install "ptvkit[dicom]"') from None
+    refuse_overwrite([path], [reference])
+    segments = segments_of(structures, path)
+    series = read_series(reference)
+    planes = np.stack([_on(one, series.grid, path).transpose(2, 1, 0) for one in segments], axis=-1)
+    with damage(reference):
+        made = highdicom.seg.Segmentation(
+            source_images=[_with_pixels(one) for one in series.slices],
+            pixel_array=planes.astype(np.uint8),
+            segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=[_description(one, n, highdicom) for n, one in enumerate(segments, start=1)],
+            series_instance_uid=highdicom.UID(),
+            series_number=1,
+            sop_instance_uid=highdicom.UID(),
+            instance_number=1,
+            manufacturer="ptvkit",
+            manufacturer_model_name="ptvkit",
+            software_versions=version("ptvkit"),
+            device_serial_number="1",
+        )
+    stream = BytesIO()
+    made.save_as(stream)
+    with write_whole(path) as file:
+        file.write(stream.getvalue())
+
+
+def _on(segment: Segment, grid: Grid, path: PathLike) -> NDArray[np.bool_]:
+    shape = segment.shape
+    mask = shape if isinstance(shape, Mask) and shape.grid.matches(grid) else as_region(shape).to_mask(grid)
+    if mask.is_empty:
+        raise MaskError(f"{path}: {segment.name} has no voxel on the image; give the image that it belongs to")
+    return mask.array
+
+
+def _with_pixels(data: "Dataset") -> "Dataset":
+    # the library asks for what headers alone, read without pixels, may lack
+    for name, usual in (("PatientBirthDate", ""), ("PatientSex", ""), ("AccessionNumber", ""), ("StudyID", "")):
+        if name not in data:
+            setattr(data, name, usual)
+    return data
+
+
+def _description(segment: Segment, number: int, highdicom: Any) -> Any:
+    codes = highdicom.sr.CodedConcept
+    return highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=segment.name[:64],
+        segmented_property_category=codes("123037004", "SCT", "Anatomical Structure"),
+        segmented_property_type=codes("123037004", "SCT", "Anatomical Structure"),
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name="ptvkit", version=version("ptvkit"), family=codes("123109", "DCM", "Manual Processing")
+        ),
+    )
