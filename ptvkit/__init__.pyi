@@ -21,6 +21,7 @@ from .io.dicom.rtstruct_write import write_rtstruct
 from .io.dicom.seg import read_seg, write_seg
 from .io.dicom.series import read_ct
 from .io.dose import read_dose, write_dose
+from .io.formats import read_segments, read_structure, write_segments
 from .io.nifti import read_grid, read_image, read_labels, read_mask, write_image, write_mask
 from .io.segment import Segment
 from .io.shifts import read_shifts
@@ -128,7 +129,9 @@ __all__ = [
     "read_rois",
     "read_rtstruct",
     "read_seg",
+    "read_segments",
     "read_shifts",
+    "read_structure",
     "read_trace",
     "recipes",
     "region_from_mask",
@@ -148,4 +151,5 @@ __all__ = [
     "write_mask",
     "write_rtstruct",
     "write_seg",
+    "write_segments",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from ptvkit.cli.convert import convert
 from ptvkit.cli.demo import demo
 from ptvkit.cli.dose import dose
 from ptvkit.cli.recipe import recipe
@@ -34,6 +35,7 @@ app.command()(merge)
 app.command()(dose)
 app.command()(recipe)
 app.command()(solve)
+app.command()(convert)
 app.command()(trace)
 app.command("setup-stats")(setup_stats)
 

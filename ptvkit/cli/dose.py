@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ptvkit.dose.limits import LimitCheck
     from ptvkit.dose.metrics import DoseMetrics
     from ptvkit.geometry.mask import Mask
+    from ptvkit.geometry.region import Region
 
 FIGURES = {
     "Dmin": "dmin_gy",
@@ -156,7 +157,7 @@ def write_histograms(found: dict[str, "DoseMetrics"], path: Path) -> None:
 
 def draw(
     plan: Any,
-    masks: dict[str, "Mask"],
+    masks: "dict[str, Mask | Region]",
     found: dict[str, "DoseMetrics"],
     picture: Path | None,
     map_: Path | None,

@@ -11,11 +11,12 @@ from ptvkit.errors import FileError, PtvkitWarning
 
 if TYPE_CHECKING:
     from ptvkit.geometry.mask import Mask
+    from ptvkit.geometry.region import Region
     from ptvkit.motion.simulate import Progress
 
 
 class Structure(NamedTuple):
-    """A structure in a file: ``seg.nii.gz`` or, from a file of several, ``seg.nii.gz:liver``, ``seg.nii.gz:5``."""
+    """A structure in a file: ``gtv.nii.gz`` or, of several, ``seg.nii.gz:liver``, ``rs.dcm:GTV``, ``seg.nrrd:2``."""
 
     path: Path
     label: int | str | None
@@ -24,15 +25,23 @@ class Structure(NamedTuple):
     def parse(cls, text: str) -> "Structure":
         """Split FILE:LABEL; a path that is there as it is written stays whole."""
         head, colon, label = text.rpartition(":")
-        if not colon or Path(text).exists() or not head.endswith((".nii", ".nii.gz")):
+        if not colon or Path(text).exists() or not (head.lower().endswith(ENDINGS) or Path(head).is_dir()):
             return cls(Path(text), None)
         return cls(Path(head), as_label(label))
 
-    def read(self) -> "Mask":
-        """The mask."""
-        from ptvkit.io.nifti import read_mask
+    def read(self) -> "Mask | Region":
+        """A mask where the file holds voxels, a region where it holds contours."""
+        if self.path.name.lower().endswith(ENDINGS[:2]) or not self.path.exists():
+            from ptvkit.io.nifti import read_mask
 
-        return read_mask(self.path, label=self.label)
+            return read_mask(self.path, label=self.label)
+        from ptvkit.io.formats import read_structure
+
+        return read_structure(self.path, self.label)
+
+
+ENDINGS = (".nii", ".nii.gz", ".nrrd", ".mha", ".dcm")
+"""Of files that a structure can be named in; the first two are NIfTI's."""
 
 
 def as_label(text: str | None) -> int | str | None:

@@ -13,6 +13,7 @@ from ptvkit.errors import MarginError, MaskError
 if TYPE_CHECKING:
     from ptvkit.geometry.grid import Grid
     from ptvkit.geometry.mask import Mask
+    from ptvkit.geometry.region import Region
     from ptvkit.margins.margin import Margin
     from ptvkit.margins.targets import Targets
 
@@ -70,6 +71,7 @@ def targets(
 
     Writes ctv.nii.gz, ptv.nii.gz (and ptv_eval.nii.gz), a JSON sidecar for each, and targets.json.
     """
+    from ptvkit.geometry.mask import Mask
     from ptvkit.io.files import refuse_overwrite, write_together
     from ptvkit.io.provenance import Provenance, source_of
     from ptvkit.io.target_files import margins_asked, write_targets
@@ -87,8 +89,9 @@ def targets(
         files = {source.path, *(s.path for group in others.values() for s in group)}
         files |= {path for path in (image, _grid_file(grid)) if path is not None}
         refuse_overwrite([output_folder(out) / name for name in OUTPUTS], files)
-        inputs = tuple(source_of(path) for path in sorted(files))
-        mask = chosen_lesion(source.read(), lesion)
+        inputs = tuple(source_of(path) for given in sorted(files) for path in files_of(given))
+        drawn = source.read()
+        mask = chosen_lesion(drawn, lesion) if isinstance(drawn, Mask) else whole_region(drawn, lesion, grid)
         ctv_margins, ptv_margins = lesion_margins(mask, ctv, ptv, lesion_ctv or [], lesion_ptv or [])
         read = {name: [s.read() for s in group] for name, group in others.items()}
         made = make_targets(
@@ -129,16 +132,31 @@ def chosen_lesion(mask: "Mask", lesion: str) -> "Mask":
     return found[number - 1]
 
 
+def files_of(path: Path) -> list[Path]:
+    """A file, or those of a folder, such as a DICOM series."""
+    return sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+
+
+def whole_region(drawn: "Region", lesion: str, grid: str | None) -> "Region":
+    """Contours or a mesh as the GTV: taken whole, and written on an image's grid."""
+    if _grid_file(grid) is None:
+        raise MarginError(f"{drawn.name}: contours have no voxels to write on; give --grid and the image")
+    if lesion != "all":
+        raise MarginError(f"--lesion {lesion}: contours are taken whole; name the structure that is meant")
+    return drawn
+
+
 def lesion_margins(
-    mask: "Mask", ctv: str, ptv: str, lesion_ctv: list[str], lesion_ptv: list[str]
+    mask: "Mask | Region", ctv: str, ptv: str, lesion_ctv: list[str], lesion_ptv: list[str]
 ) -> "tuple[Margin | list[Margin], Margin | list[Margin]]":
     """One margin for all lesions, or one for each where some were given their own."""
-    from ptvkit.geometry.components import lesions
+    from ptvkit.geometry.components import lesions, parts
+    from ptvkit.geometry.mask import Mask
 
     common = parsed("--ctv", ctv), parsed("--ptv", ptv)
     if not lesion_ctv and not lesion_ptv:
         return common
-    count = len(lesions(mask))
+    count = len(lesions(mask) if isinstance(mask, Mask) else parts(mask))
     each = [common[0]] * count, [common[1]] * count
     for margins, given, option in ((each[0], lesion_ctv, "--lesion-ctv"), (each[1], lesion_ptv, "--lesion-ptv")):
         for text in given:
@@ -168,15 +186,15 @@ def parsed(option: str, text: str) -> "Margin":
         raise MarginError(f"{option} {text}: {error}") from None
 
 
-def output_grid(mask: "Mask", made: "Targets", grid: str | None, *, pad: bool) -> "Grid":
+def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad: bool) -> "Grid":
     """The GTV's grid, or one of another spacing or of another image, grown to hold the PTV when wanted."""
     from ptvkit.geometry.extent import grown_to_hold
-    from ptvkit.io.nifti import read_grid
+    from ptvkit.io.formats import grid_of_image
 
     found = mask.grid
     path = _grid_file(grid)
     if path is not None:
-        found = read_grid(path)
+        found = grid_of_image(path)
     elif grid is not None:
         spacing = float(grid)
         if not 0.1 <= spacing <= 20:

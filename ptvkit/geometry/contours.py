@@ -101,7 +101,7 @@ def region_from_contours(
     first = np.cumsum([0, *(len(plane) for plane in edges)]).astype(np.int64)
     levels = polygon_levels(np.concatenate(edges), first, lattice.shape[:2], lattice.spacing_mm[:2], REACH_MM)
     nodes = lattice.to_mm(np.stack(np.meshgrid([0], [0], np.arange(lattice.shape[2]), indexing="ij"), -1))[0, 0]
-    level = _between(levels, stack.heights_mm, step, nodes @ stack.frame[:, 2], name)
+    level = between(levels, stack.heights_mm, step, nodes @ stack.frame[:, 2], name)
     return Region(level=level, grid=lattice, name=name)
 
 
@@ -233,7 +233,7 @@ def _rank(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return found
 
 
-def _between(levels: Level, heights: Floats, step: float, nodes: Floats, name: str) -> Level:
+def between(levels: Level, heights: Floats, step: float, nodes: Floats, name: str) -> Level:
     """Level (I, J, K) at the nodes' heights (K,), from that on the planes."""
     out = np.full((*levels.shape[1:], len(nodes)), REACH_MM, np.float32)
     missing = 0

@@ -43,6 +43,22 @@ def label_names(extension: bytes) -> dict[int, str]:
     return {number: name for number, name in named.items() if name}
 
 
+def names_as_extension(names: Mapping[int, str]) -> bytes:
+    """Label names as an extension that `label_names` reads, and the tools that read TotalSegmentator's files.
+
+    Examples
+    --------
+    >>> label_names(names_as_extension({1: "GTV & CTV", 2: "liver"}))
+    {1: 'GTV & CTV', 2: 'liver'}
+    """
+    root = ElementTree.Element("CaretExtension")
+    table = ElementTree.SubElement(ElementTree.SubElement(root, "VolumeInformation", Index="0"), "LabelTable")
+    for number, name in sorted(names.items()):
+        ElementTree.SubElement(table, "Label", Key=str(number), Red="1", Green="1", Blue="1", Alpha="1").text = name
+    content: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return content
+
+
 def as_labels(stored: Numbers, slope: float, intercept: float, path: Path) -> Numbers:
     """Whole numbers from stored ones.
 

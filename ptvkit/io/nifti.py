@@ -2,7 +2,7 @@
 
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.io.files import PathLike, refuse_overwrite, write_whole
 from ptvkit.io.inflate import ByteSource, open_bytes
-from ptvkit.io.labels import as_labels, labels_in, none_chosen, not_present, number_of
+from ptvkit.io.labels import as_labels, labels_in, names_as_extension, none_chosen, not_present, number_of
 from ptvkit.io.nifti_header import NiftiHeader, make_header, read_header
 
 _BLOCK = 1 << 20
@@ -94,6 +94,22 @@ def read_labels(path: PathLike) -> dict[int, str]:
         for _, labels in _label_blocks(source, header):
             present |= labels_in(labels, source.path)
     return {number: header.names.get(number, "") for number in sorted(present)}
+
+
+def read_label_map(path: PathLike) -> tuple[NDArray[np.int32], Grid, dict[int, str]]:
+    """All labels of a file at once: (I, J, K) whole numbers, their grid, and the names in the header.
+
+    Raises
+    ------
+    FileError, MaskError, GridError
+        As `read_mask`.
+    """
+    with _open(Path(path)) as (source, header):
+        found = _room(header, np.dtype(np.int32))
+        for start, labels in _label_blocks(source, header):
+            labels_in(labels, source.path)
+            found[start : start + labels.size] = labels
+    return found.reshape(header.grid.shape, order="F"), header.grid, dict(header.names)
 
 
 def read_image(path: PathLike) -> tuple[NDArray[np.float32], Grid]:
@@ -205,6 +221,18 @@ def write_image(array: NDArray[Any], grid: Grid, path: PathLike, *, overwrite_gu
     _write(array, grid, Path(path), "ptvkit image", overwrite_guard)
 
 
+def write_labels(array: NDArray[Any], grid: Grid, path: PathLike, names: Mapping[int, str]) -> None:
+    """Write labels with their names, whole or not at all: uint8 up to 255, else int16.
+
+    Raises
+    ------
+    FileError
+        When the file cannot be written or has another ending.
+    """
+    kind = np.uint8 if array.max(initial=0) <= np.iinfo(np.uint8).max else np.int16
+    _write(array.astype(kind), grid, Path(path), "ptvkit labels", (), names_as_extension(names))
+
+
 def nifti_bytes(array: NDArray[Any], grid: Grid) -> bytes:
     """A scalar image as the bytes of an uncompressed NIfTI file; stored as `write_image` does."""
     dtype = _stored_as(array.dtype)
@@ -274,13 +302,15 @@ def _room(header: NiftiHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
         raise FileError(f"{header.path}: needs {needed:.1f} GB of memory; crop it or use a larger computer") from None
 
 
-def _write(array: NDArray[Any], grid: Grid, path: Path, description: str, guard: Iterable[PathLike]) -> None:
+def _write(
+    array: NDArray[Any], grid: Grid, path: Path, description: str, guard: Iterable[PathLike], extension: bytes = b""
+) -> None:
     name = path.name.lower()
     if not name.endswith((".nii", ".nii.gz")):
         raise FileError(f"{path}: not a known ending; name it .nii or .nii.gz")
     refuse_overwrite([path], guard)
     dtype = _stored_as(array.dtype)
-    header = make_header(grid, dtype, description, path)
+    header = make_header(grid, dtype, description, path, extension)
     with write_whole(path) as file:
         pack = zlib.compressobj(_LEVEL, wbits=31) if name.endswith(".gz") else None
         blocks: Iterator[bytes | memoryview] = chain([header], _slices(array, dtype))

@@ -29,6 +29,7 @@ _UNIT_NAMES = {1: "metres", 3: "microns"}
 _MOST_MM = 1e6
 _MOST_EXTENSION = 1 << 24
 _SAME_VOXEL = 1e-3
+_COMMENT = 6
 _LONGEST_AXIS = 32767
 
 Array = NDArray[np.float64]
@@ -102,8 +103,8 @@ def read_header(source: ByteSource) -> NiftiHeader:
     )
 
 
-def make_header(grid: Grid, dtype: np.dtype[np.generic], description: str, path: Path) -> bytes:
-    """Bytes of a ``.nii`` file before the first voxel: both codes 1 (scanner), units mm, no scaling.
+def make_header(grid: Grid, dtype: np.dtype[np.generic], description: str, path: Path, extension: bytes = b"") -> bytes:
+    """Bytes of a ``.nii`` file before the first voxel: both codes 1 (scanner), units mm, no scaling, an extension.
 
     Raises
     ------
@@ -127,7 +128,8 @@ def make_header(grid: Grid, dtype: np.dtype[np.generic], description: str, path:
     raw.set_qform(affine, code=1)
     raw.set_sform(affine, code=1)
     raw.set_xyzt_units("mm")
-    raw["vox_offset"], raw["scl_slope"], raw["scl_inter"] = 352, 1, 0
+    extra = _as_extension(extension)
+    raw["vox_offset"], raw["scl_slope"], raw["scl_inter"] = 352 + len(extra), 1, 0
     raw["descrip"] = description.encode()
     if not _is_same_place(grid, _array(raw.get_sform())):
         raise GridError(f"{path}: NIfTI cannot hold this affine precisely enough; move the origin nearer to the image")
@@ -135,7 +137,15 @@ def make_header(grid: Grid, dtype: np.dtype[np.generic], description: str, path:
         raw["qform_code"] = 0
         _warn(f"{path}: its grid is slightly sheared, which only the sform can hold; the qform code is 0")
     block: bytes = raw.binaryblock
-    return block + bytes(4)
+    return block + bytes([len(extra) > 0, 0, 0, 0]) + extra
+
+
+def _as_extension(content: bytes) -> bytes:
+    """A header extension: its size, a multiple of 16, the code of a comment, and its content."""
+    if not content:
+        return b""
+    size = 16 * -(-(len(content) + 8) // 16)
+    return struct.pack("<ii", size, _COMMENT) + content.ljust(size - 8, b"\0")
 
 
 def _read_raw(source: ByteSource) -> RawHeader:

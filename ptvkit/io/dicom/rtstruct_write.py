@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from io import BytesIO
@@ -128,7 +128,10 @@ def segments_of(structures: Mapping[str, Mask | Region] | Iterable[Segment], pat
     if isinstance(structures, Mapping):
         found = [Segment(name=name, shape=shape) for name, shape in structures.items()]
     else:
-        found = list(structures)
+        found = [
+            one if one.name.strip() else replace(one, name=f"Segment {one.number or n}")
+            for n, one in enumerate(structures, start=1)
+        ]
     if not found:
         raise MaskError(f"{path}: there is no structure to write")
     for one in found:

@@ -175,7 +175,8 @@ def test_written_sets_are_valid_and_tell_no_more_of_the_patient_than_they_must(t
     assert old.StructureSetROISequence[0].ROIDescription == "as drawn"
     uids = {str(opened(file).SOPInstanceUID) for file in series.iterdir()}
     images = {
-        str(one.ContourImageSequence[0].ReferencedSOPInstanceUID) for one in new.ROIContourSequence[1].ContourSequence
+        str(one.ContourImageSequence[0].ReferencedSOPInstanceUID)
+        for one in new.ROIContourSequence[1].ContourSequence
         if "ContourImageSequence" in one
     }
     assert images <= uids
