@@ -222,7 +222,8 @@ def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         main(["targets", f"{tmp_path / 'gtv.seg.nrrd'}", "--ctv", "3", "--ptv", "2", "-o", str(tmp_path / "o2")]) == 0
     )
     a, b = (json.loads((tmp_path / name / "targets.json").read_text())["volume_cc"] for name in ("out", "o2"))
-    assert a["ptv"]["region"] == pytest.approx(b["ptv"]["region"], rel=0.02)
+    # contours end flat, half a slice beyond the last; from voxels the ball's poles are rounded
+    assert 1 < a["ptv"]["region"] / b["ptv"]["region"] < 1.03
 
 
 def shift() -> NDArray[np.float64]:
