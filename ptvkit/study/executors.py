@@ -1,10 +1,11 @@
 """Where tasks run: here, in processes beside, or on a Dask cluster; all behind `concurrent.futures`."""
 
+import ctypes
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar, cast
 
 from ptvkit.errors import MotionError
@@ -81,8 +82,24 @@ def open_executors(workers: int | None, scheduler: str | None) -> Iterator[tuple
 
 
 def one_thread() -> None:
-    """Kernels of a worker use one thread."""
+    """Kernels of a worker use one thread, and it gives memory back that it no longer needs."""
     os.environ["PTVKIT_THREADS"] = "1"
+    give_back_memory()
+
+
+def give_back_memory() -> None:
+    """Let glibc return large arrays to the system when they are freed.
+
+    By itself it raises the size from which it does so to 32 MB, and keeps what is smaller for later, in pieces:
+    a worker grew to what several of its cases need together.
+    """
+    with suppress(OSError, AttributeError):  # other C libraries do so themselves
+        set_option = ctypes.CDLL("libc.so.6").mallopt
+        for option, size in ((M_TRIM_THRESHOLD, 1 << 20), (M_MMAP_THRESHOLD, 1 << 20)):
+            set_option(option, size)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 @contextmanager

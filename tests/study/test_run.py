@@ -222,7 +222,7 @@ def test_a_task_that_kills_its_worker_fails_alone(study: Path) -> None:
 def test_dask(study: Path, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed") if not os.environ.get("CI") else __import__("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", host="127.0.0.1"
     ) as cluster:
         beside = run_study(study, tmp_path / "dask", scheduler=cluster.scheduler_address).results
     here = run_study(study, tmp_path / "here").results
