@@ -23,6 +23,7 @@ from .io.dicom.series import read_ct
 from .io.dose import read_dose, write_dose
 from .io.formats import read_segments, read_structure, write_segments
 from .io.nifti import read_grid, read_image, read_labels, read_mask, write_image, write_mask
+from .io.nnunet import nnunet_labels
 from .io.segment import Segment
 from .io.shifts import read_shifts
 from .io.traces import read_trace
@@ -112,6 +113,7 @@ __all__ = [
     "lesions",
     "make_targets",
     "merge_study",
+    "nnunet_labels",
     "phantom",
     "plan_sum",
     "prepare",

@@ -1,7 +1,7 @@
 """Labels: whole numbers in voxels, their names, and the choice of one of them."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from ptvkit.errors import MaskError
 
 Numbers = NDArray[Any]
+Label = int | str | Collection[int]
+"""A label by number, by name, or several numbers that make up one structure."""
 
 LABEL_TOLERANCE = 1e-3
 """Re-saving scaled files gives labels such as 1.0000000591; a probability map is further off than this."""
@@ -123,6 +125,23 @@ def number_of(label: int | str, names: Mapping[int, str], path: Path) -> int | N
     return number
 
 
+def numbers_of(label: Label, names: Mapping[int, str], path: Path) -> frozenset[int]:
+    """Find the numbers of a label, or of several that are one structure; none when there is no such name.
+
+    Raises
+    ------
+    MaskError
+        As `number_of`, or when the several are not whole numbers.
+    """
+    if isinstance(label, int | str) or not isinstance(label, Collection):
+        number = number_of(label, names, path)
+        return frozenset() if number is None else frozenset([number])
+    numbers = [_as_number(n) for n in label]
+    if not numbers or None in numbers or 0 in numbers:
+        raise MaskError(f"{path}: label {list(label)!r}: give whole numbers other than 0, the background")
+    return frozenset(n for n in numbers if n is not None)
+
+
 def none_chosen(present: Iterable[int], names: Mapping[int, str], path: Path) -> MaskError:
     """Return the error for several labels of which none was chosen."""
     numbers = sorted(present)
@@ -136,7 +155,7 @@ def none_chosen(present: Iterable[int], names: Mapping[int, str], path: Path) ->
     )
 
 
-def not_present(label: int | str, present: Iterable[int], names: Mapping[int, str], path: Path) -> MaskError:
+def not_present(label: Label, present: Iterable[int], names: Mapping[int, str], path: Path) -> MaskError:
     """Return the error for a chosen label that no voxel holds, with what was perhaps meant."""
     numbers = sorted(present)
     number = next((n for n, name in names.items() if name == label), None)
@@ -152,12 +171,12 @@ def not_present(label: int | str, present: Iterable[int], names: Mapping[int, st
     return MaskError(f"{path}: {found}; {there}{hint}")
 
 
-def _as_number(label: int | str) -> int | None:
+def _as_number(label: Any) -> int | None:
     try:
         number = int(label)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):
         return None
-    return number if isinstance(label, str) or number == label else None
+    return number if isinstance(label, str) or bool(number == label) else None
 
 
 def _joined(numbers: list[int], names: Mapping[int, str]) -> str:

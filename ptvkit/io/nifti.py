@@ -3,7 +3,7 @@
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,30 @@ from numpy.typing import NDArray
 from ptvkit.errors import FileError, GridError, MaskError, PtvkitWarning
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
+from ptvkit.io.class_files import class_file
 from ptvkit.io.files import PathLike, refuse_overwrite, write_whole
 from ptvkit.io.inflate import ByteSource, open_bytes
-from ptvkit.io.labels import as_labels, labels_in, names_as_extension, none_chosen, not_present, number_of
+from ptvkit.io.labels import Label, as_labels, labels_in, names_as_extension, none_chosen, not_present, numbers_of
 from ptvkit.io.nifti_header import NiftiHeader, make_header, read_header
+from ptvkit.io.nnunet import dataset_beside
 
 _BLOCK = 1 << 20
 _LEVEL = 1
 """Masks are long runs of one value: level 1 packs them at 1 GB/s, and higher levels save little."""
 
 
-def read_mask(path: PathLike, *, label: int | str | None = None, name: str | None = None) -> Mask:
+def read_mask(path: PathLike, *, label: Label | None = None, name: str | None = None) -> Mask:
     """Read one structure from a NIfTI file.
 
     Parameters
     ----------
     path : path
-        ``.nii`` or ``.nii.gz``, integers or floats that are whole numbers within a thousandth.
-    label : int or str, optional
+        ``.nii`` or ``.nii.gz``, integers or floats that are whole numbers within a thousandth; or a folder of such
+        files, one for each structure, of which `label` names one (as TotalSegmentator writes).
+    label : int, str or several ints, optional
         Which label is the structure, by number, or by name where the header names labels (as TotalSegmentator's
-        files do). Not needed when the file holds one.
+        files do) or a ``dataset.json`` beside the file does (nnU-Net's, regions too). Several numbers are taken
+        together. Not needed when the file holds one.
     name : str, optional
         What messages call the mask; by default its file, and the label where one was chosen.
 
@@ -68,15 +72,17 @@ def read_mask(path: PathLike, *, label: int | str | None = None, name: str | Non
     ...     read_mask(Path(folder) / "gtv.nii.gz").box
     ((2, 3, 5), (3, 5, 5))
     """
+    if Path(path).is_dir():
+        path, label = class_file(Path(path), None if label is None else str(label)), None
     with _open(Path(path)) as (source, header):
-        chosen = None if label is None else number_of(label, header.names, source.path)
+        chosen = None if label is None else _chosen(label, header)
         inside, present = _select(source, header, chosen)
-    if label is not None and chosen not in present:
-        raise not_present(label, present, header.names, source.path)
+    if label is not None and not present & (chosen or set()):
+        raise not_present(label, present, _names(header), source.path)
     if not present:
         raise MaskError(f"{path}: is empty, no voxel is inside; give a mask that holds a structure")
     if label is None and len(present) > 1:
-        raise none_chosen(present, header.names, source.path)
+        raise none_chosen(present, _names(header), source.path)
     called = str(path) if label is None else f"{path} ({label})"
     return Mask.from_array(inside, header.grid.affine, name=name or called)
 
@@ -93,7 +99,8 @@ def read_labels(path: PathLike) -> dict[int, str]:
         present: set[int] = set()
         for _, labels in _label_blocks(source, header):
             present |= labels_in(labels, source.path)
-    return {number: header.names.get(number, "") for number in sorted(present)}
+    names = _names(header)
+    return {number: names.get(number, "") for number in sorted(present)}
 
 
 def read_label_map(path: PathLike) -> tuple[NDArray[np.int32], Grid, dict[int, str]]:
@@ -245,8 +252,28 @@ def _open(path: Path) -> Iterator[tuple[ByteSource, NiftiHeader]]:
         yield source, read_header(source)
 
 
-def _select(source: ByteSource, header: NiftiHeader, chosen: int | None) -> tuple[NDArray[np.bool_], set[int]]:
-    """Return where the chosen label is (any, when None), and which labels there are."""
+def _chosen(label: Label, header: NiftiHeader) -> frozenset[int]:
+    """Numbers of a label: by the header's own names, else by nnU-Net's."""
+    numbers = numbers_of(label, header.names, header.path)
+    if numbers or not isinstance(label, str):
+        return numbers
+    dataset = dataset_beside(header.path)
+    return frozenset() if dataset is None else dataset.labels.get(label, frozenset())
+
+
+def _names(header: NiftiHeader) -> Mapping[int, str]:
+    """Names for messages and lists; a damaged dataset.json is no reason to refuse a label chosen by number."""
+    if not header.names:
+        with suppress(FileError):
+            dataset = dataset_beside(header.path)
+            return {} if dataset is None else dataset.names
+    return header.names
+
+
+def _select(
+    source: ByteSource, header: NiftiHeader, chosen: frozenset[int] | None
+) -> tuple[NDArray[np.bool_], set[int]]:
+    """Return where the chosen labels are (any, when None), and which labels there are."""
     inside = _room(header, np.dtype(np.bool_))
     present: set[int] = set()
     for start, labels in _label_blocks(source, header):
@@ -254,8 +281,10 @@ def _select(source: ByteSource, header: NiftiHeader, chosen: int | None) -> tupl
         part = inside[start : start + labels.size]
         if chosen is None:
             np.not_equal(labels, 0, out=part)
+        elif len(chosen) == 1:
+            np.equal(labels, next(iter(chosen)), out=part)
         else:
-            np.equal(labels, chosen, out=part)
+            part[:] = np.isin(labels, sorted(chosen))
     return inside.reshape(header.grid.shape, order="F"), present
 
 

@@ -1,0 +1,48 @@
+"""A folder with a file for each structure, ``liver.nii.gz`` and so on, as TotalSegmentator writes."""
+
+import difflib
+from pathlib import Path
+from typing import Final
+
+from ptvkit.errors import FileError
+
+ENDINGS: Final = (".nii.gz", ".nii")
+
+
+def nifti_stem(name: str) -> str | None:
+    """A NIfTI file's name without its ending; None for other names.
+
+    Examples
+    --------
+    >>> nifti_stem("liver.nii.gz"), nifti_stem("ct.v2.nii"), nifti_stem("notes.txt")
+    ('liver', 'ct.v2', None)
+    """
+    ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), None)
+    return None if ending is None or name.startswith(".") else name[: -len(ending)] or None
+
+
+def nifti_files(folder: Path) -> list[Path]:
+    """NIfTI files of a folder, by name; hidden ones left out."""
+    return sorted(path for path in folder.iterdir() if nifti_stem(path.name) is not None and path.is_file())
+
+
+def class_file(folder: Path, name: str | None) -> Path:
+    """The file of one structure.
+
+    Raises
+    ------
+    FileError
+        When no structure was named, or there is none of that name.
+    """
+    files = {nifti_stem(path.name) or "": path for path in nifti_files(folder)}
+    if not files:
+        raise FileError(f"{folder}: is a folder; give a .nii or .nii.gz file (it holds none)")
+    if name in files:
+        return files[name]
+    if name is None:
+        first = next(iter(files))
+        raise FileError(f"{folder}: is a folder of {len(files)} masks; choose one by its name, as in label={first!r}")
+    near = difflib.get_close_matches(str(name).casefold(), {stem.casefold(): stem for stem in files}, 1)
+    hint = f"; did you mean {next(s for s in files if s.casefold() == near[0])!r}?" if near else ""
+    shown = ", ".join(list(files)[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
+    raise FileError(f"{folder}: holds no {name!r}; there are {shown}{hint}")
