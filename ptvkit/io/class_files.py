@@ -21,6 +21,14 @@ def nifti_stem(name: str) -> str | None:
     return None if ending is None or name.startswith(".") else name[: -len(ending)] or None
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; a name that no system could hold is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def nifti_files(folder: Path) -> list[Path]:
     """NIfTI files of a folder, by name; hidden ones left out."""
     return sorted(path for path in folder.iterdir() if nifti_stem(path.name) is not None and path.is_file())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ptvkit.errors import FileError, GridError, MaskError, PtvkitWarning
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
-from ptvkit.io.class_files import class_file
+from ptvkit.io.class_files import class_file, is_folder
 from ptvkit.io.files import PathLike, refuse_overwrite, write_whole
 from ptvkit.io.inflate import ByteSource, open_bytes
 from ptvkit.io.labels import Label, as_labels, labels_in, names_as_extension, none_chosen, not_present, numbers_of
@@ -72,7 +72,7 @@ def read_mask(path: PathLike, *, label: Label | None = None, name: str | None = 
     ...     read_mask(Path(folder) / "gtv.nii.gz").box
     ((2, 3, 5), (3, 5, 5))
     """
-    if Path(path).is_dir():
+    if is_folder(Path(path)):
         path, label = class_file(Path(path), None if label is None else str(label)), None
     with _open(Path(path)) as (source, header):
         chosen = None if label is None else _chosen(label, header)
