@@ -16,6 +16,7 @@ from .geometry.grid import Grid
 from .geometry.mask import Mask
 from .geometry.reconstruct import region_from_mask
 from .geometry.region import Region
+from .io.adapters import as_mask, like, register_adapter
 from .io.dicom.rtstruct import Roi, read_rois, read_rtstruct
 from .io.dicom.rtstruct_write import write_rtstruct
 from .io.dicom.seg import read_seg, write_seg
@@ -92,6 +93,7 @@ __all__ = [
     "Trajectory",
     "Trial",
     "Variation",
+    "as_mask",
     "bed",
     "breathing_presets",
     "check_limits",
@@ -111,6 +113,7 @@ __all__ = [
     "intersection",
     "largest",
     "lesions",
+    "like",
     "make_targets",
     "merge_study",
     "nnunet_labels",
@@ -137,6 +140,7 @@ __all__ = [
     "read_trace",
     "recipes",
     "region_from_mask",
+    "register_adapter",
     "residual_errors",
     "ring",
     "run_study",

@@ -94,7 +94,7 @@ def read_header(source: ByteSource) -> NiftiHeader:
     slope, intercept = _scaling(raw, path)
     return NiftiHeader(
         path=path,
-        grid=_grid(raw, shape, path),
+        grid=grid_of(raw, shape, path),
         volumes=volumes,
         dtype=dtype,
         slope=slope,
@@ -227,7 +227,8 @@ def _names(source: ByteSource, raw: RawHeader, offset: int) -> dict[int, str]:
     return names
 
 
-def _grid(raw: RawHeader, shape: Triple, path: Path) -> Grid:
+def grid_of(raw: RawHeader, shape: Triple, path: Path) -> Grid:
+    """Where a header places its voxels; `path` is what messages call it."""
     with np.errstate(all="ignore"):
         affine, other = _affines(raw, path)
         unit = int(raw["xyzt_units"]) & 7
