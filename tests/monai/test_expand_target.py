@@ -17,7 +17,8 @@ import ptvkit as pk
 from ptvkit.errors import GridError, MarginError, MaskError, PtvkitWarning
 from ptvkit.geometry.grid import Grid
 
-MARGIN = pk.Margin(right=1, left=4, anterior=2, posterior=5, superior=3, inferior=9)
+MARGIN = pk.Margin(right=1.4, left=4.3, anterior=2.6, posterior=5.3, superior=3.7, inferior=9.4)
+"""No multiples of the spacing: a voxel centre on the PTV's very surface may fall to either side in a turned image."""
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
