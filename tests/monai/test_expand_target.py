@@ -17,8 +17,7 @@ import ptvkit as pk
 from ptvkit.errors import GridError, MarginError, MaskError, PtvkitWarning
 from ptvkit.geometry.grid import Grid
 
-MARGIN = pk.Margin(right=1.4, left=4.3, anterior=2.6, posterior=5.3, superior=3.7, inferior=9.4)
-"""No multiples of the spacing: a voxel centre on the PTV's very surface may fall to either side in a turned image."""
+MARGIN = pk.Margin(right=1, left=4, anterior=2, posterior=5, superior=3, inferior=9)
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -98,25 +97,27 @@ def test_a_tensor_in_lps_is_placed_as_one_in_ras(monai: Any, own: Any, array: An
 
 @pytest.mark.monai
 @pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")  # MONAI, of a decoder that is not there
-def test_in_a_pipeline_that_reads_and_turns_images(monai: Any, own: Any, affine: Any, ptv: Any, tmp_path: Path) -> None:
+def test_in_a_pipeline_that_reads_and_turns_images(
+    monai: Any, own: Any, array: Any, affine: Any, ptv: Any, tmp_path: Path
+) -> None:
     """MONAI reads and turns the image; each PTV voxel is found again at its place in the patient."""
     t = monai.transforms
-    steps = [
-        t.LoadImaged("gtv", reader="NibabelReader"),
-        t.EnsureChannelFirstd("gtv"),
-        t.CopyItemsd("gtv", names="ptv"),
-    ]
+    steps = [t.LoadImaged("gtv"), t.EnsureChannelFirstd("gtv"), t.CopyItemsd("gtv", names="ptv")]
     turned = [t.Orientationd(["gtv", "ptv"], axcodes="ARI", labels=(("L", "R"), ("P", "A"), ("I", "S")))]
+    region = pk.expand(pk.region_from_mask(pk.as_mask(array, affine)), MARGIN)
     for extra in ([], turned):
         made = t.Compose([*steps, *extra, own.ExpandTargetd("ptv", MARGIN)])({"gtv": str(tmp_path / "gtv.nii.gz")})
-        index = np.argwhere(made["ptv"][0].numpy() > 0)
-        placed = made["ptv"].affine.numpy()
-        points = index @ placed[:3, :3].T + placed[:3, 3]
-        wanted = np.argwhere(ptv) @ affine[:3, :3].T + affine[:3, 3]
-        np.testing.assert_allclose(
-            points[np.lexsort(points.round(2).T)], wanted[np.lexsort(wanted.round(2).T)], atol=1e-3
-        )
+        found, wanted = placed(made["ptv"][0].numpy() > 0, made["ptv"].affine.numpy()), placed(ptv, affine)
+        # which side of the surface a centre on it falls to, within a micrometre, may change as axes are turned
+        assert all(abs(region.sample(point)) < 1e-3 for point in found ^ wanted)
+        assert len(found ^ wanted) <= 2
         assert made["gtv"].sum() == 37
+
+
+def placed(inside: NDArray[np.bool_], affine: NDArray[np.float64]) -> set[tuple[float, ...]]:
+    """Centres of the voxels inside, mm, to a hundredth."""
+    points = np.argwhere(inside) @ affine[:3, :3].T + affine[:3, 3]
+    return {tuple(float(x) for x in point) for point in np.round(points + 0.0, 2) + 0.0}
 
 
 @pytest.mark.monai
