@@ -6,11 +6,13 @@ from typing import Any
 
 import typer
 
+from ptvkit.cli.check import check
 from ptvkit.cli.convert import convert
 from ptvkit.cli.demo import demo
 from ptvkit.cli.dose import dose
 from ptvkit.cli.recipe import recipe
 from ptvkit.cli.run import merge, new_study, run
+from ptvkit.cli.self_test import self_test
 from ptvkit.cli.setup_stats import setup_stats
 from ptvkit.cli.simulate import simulate
 from ptvkit.cli.solve import solve
@@ -38,6 +40,8 @@ app.command()(solve)
 app.command()(convert)
 app.command()(trace)
 app.command("setup-stats")(setup_stats)
+app.command()(check)
+app.command("self-test")(self_test)
 
 UsageError: Any = typer.BadParameter.__base__
 """What the parser raises for unknown options and missing values; its class has no public name."""

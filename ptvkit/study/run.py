@@ -197,11 +197,11 @@ def merge_study(study: str | os.PathLike[str], out: str | os.PathLike[str]) -> O
     rows = [row for number in sorted(found) for row in found[number].get("rows", [])]
     if missing:
         return Outcome(results=None, rows=len(rows), failed=failed, missing=missing, warned=warned)
-    write_results(_in_order(rows, plan.head["version"]), folder / NAME)
+    write_results(in_order(rows, plan.head["version"]), folder / NAME)
     return Outcome(results=folder / NAME, rows=len(rows), failed=failed, warned=warned)
 
 
-def _in_order(rows: Sequence[dict[str, Any]], release: str) -> Iterator[Row]:
+def in_order(rows: Sequence[dict[str, Any]], release: str) -> Iterator[Row]:
     """Rows by case, then cell; their version last."""
     for entry in sorted(rows, key=lambda entry: (entry["case"], entry["cell"])):
         yield {**entry["row"], "version": release}

@@ -1,0 +1,142 @@
+"""An asymmetric body through each file format and back.
+
+To add a format, add a line to `FORMATS`: how a mask is written to a file or folder, how it is read again, what has to
+be installed for that, and on which of the grids it can lie.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Literal
+
+from ptvkit.errors import PtvkitError
+from ptvkit.geometry.grid import Grid
+from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.region import Region
+from ptvkit.io.nifti import read_mask, write_mask
+from ptvkit.io.witness import read_mask_with_nibabel
+from ptvkit.trust.orientation import body, grids, reach, went
+
+Kind = Literal["all", "axis-aligned", "axial"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundTrip:
+    """A way out of the program and back.
+
+    Attributes
+    ----------
+    write : callable
+        ``write(mask, path)``: writes the mask to `path`, or to a folder of that name.
+    read : callable
+        ``read(path)``: the mask or region that is found there.
+    ending : str
+        Of the path, as in ``".nii.gz"``; may be empty.
+    needs : str
+        The module that has to be installed; empty when nothing has.
+    grids : {"all", "axis-aligned", "axial"}
+        On which grids it is tried: all 48 axis orders and oblique ones; those along the patient's axes; those whose
+        slices are axial, in the usual order (L, P, S).
+    tolerance_mm : float
+        How far a side may be off at the far end.
+    """
+
+    write: Callable[[Mask, Path], object]
+    read: Callable[[Path], Mask | Region]
+    ending: str = ""
+    needs: str = ""
+    grids: Kind = "all"
+    tolerance_mm: float = 0.01
+
+
+FORMATS: Final[dict[str, RoundTrip]] = {
+    "NIfTI .nii": RoundTrip(write=write_mask, read=read_mask, ending=".nii"),
+    "NIfTI .nii.gz": RoundTrip(write=write_mask, read=read_mask, ending=".nii.gz"),
+    "NIfTI .nii, read by nibabel": RoundTrip(write=write_mask, read=read_mask_with_nibabel, ending=".nii"),
+    "NIfTI .nii.gz, read by nibabel": RoundTrip(write=write_mask, read=read_mask_with_nibabel, ending=".nii.gz"),
+}
+"""A format that another room adds is one line here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journey:
+    """What became of the body in one format.
+
+    Attributes
+    ----------
+    name : str
+    state : {"passed", "failed", "not installed"}
+    tried : int
+        On how many grids.
+    went : mapping
+        Where each side was found, by its letter: on the first grid on which one went astray, else on the last.
+    off_mm : float
+        The most that a side was off, over all grids.
+    tolerance_mm : float
+    reason : str
+        Why it failed, or what to install.
+    """
+
+    name: str
+    state: Literal["passed", "failed", "not installed"]
+    tried: int
+    went: Mapping[str, str]
+    off_mm: float
+    tolerance_mm: float
+    reason: str = ""
+
+
+def run_formats(formats: Mapping[str, RoundTrip] = FORMATS) -> tuple[Journey, ...]:
+    """Send the body through each format.
+
+    Examples
+    --------
+    >>> journey = run_formats({"NIfTI": FORMATS["NIfTI .nii"]})[0]
+    >>> journey.state, journey.tried, "".join(journey.went.values())
+    ('passed', 51, 'RLAPSI')
+    """
+    bodies = {name: body(grid) for name, grid in grids().items()}
+    return tuple(_journey(name, trip, bodies) for name, trip in formats.items())
+
+
+def _journey(name: str, trip: RoundTrip, bodies: Mapping[str, Mask]) -> Journey:
+    if trip.needs and find_spec(trip.needs) is None:
+        return Journey(
+            name=name, state="not installed", tried=0, went={}, off_mm=0.0, tolerance_mm=trip.tolerance_mm,
+            reason=f"{trip.needs} is not installed",
+        )  # fmt: skip
+    found: dict[str, str] = {}
+    worst, tried, reason = 0.0, 0, ""
+    with tempfile.TemporaryDirectory() as room:
+        for number, (place, mask) in enumerate(_tried(trip.grids, bodies)):
+            there = reach(mask)
+            tried += 1
+            try:
+                path = Path(room) / f"{number}{trip.ending}"
+                trip.write(mask, path)
+                back = reach(trip.read(path))
+            except PtvkitError as error:
+                reason, back = str(error).replace(str(path), f"a mask on {place}"), {}
+            found = went(there, back, trip.tolerance_mm)
+            worst = max([worst, *(abs(there[letter] - back[letter]) for letter in back)])
+            astray = [f"{a} went to {b}" if b != "?" else f"{a} is lost" for a, b in found.items() if a != b]
+            if astray:
+                reason = reason or f"on a {place} grid: {', '.join(astray)}"
+                break
+    state: Literal["passed", "failed"] = "failed" if reason or not tried else "passed"
+    return Journey(
+        name=name, state=state, tried=tried, went=found, off_mm=worst, tolerance_mm=trip.tolerance_mm,
+        reason=reason or ("" if tried else "tried on no grid"),
+    )  # fmt: skip
+
+
+def _tried(kind: Kind, bodies: Mapping[str, Mask]) -> Iterable[tuple[str, Mask]]:
+    for name, mask in bodies.items():
+        if kind == "all" or (kind == "axis-aligned" and _is_aligned(mask.grid)) or (kind == "axial" and name == "LPS"):
+            yield name, mask
+
+
+def _is_aligned(grid: Grid) -> bool:
+    return grid.is_aligned()

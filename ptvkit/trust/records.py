@@ -1,0 +1,139 @@
+"""The records that results carry: which files were made, from which inputs."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ptvkit.errors import FileError
+from ptvkit.io.files import open_input
+
+RESULTS: Final = ("targets.json", "coverage.json", "dose.json")
+"""Names under which results are written: one that cannot be read is damaged, where another JSON file is not ours."""
+ENDINGS: Final = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".stl", ".dcm")
+"""Files that a run writes with a sidecar. A format that is added is told here."""
+MOST_FILES: Final = 200_000
+DEEPEST: Final = 16
+_MOST_BYTES: Final = 1 << 28
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A file as a record names it: its path, from the record's folder, and the SHA-256 that it had."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A sidecar or a result's JSON.
+
+    Attributes
+    ----------
+    path : Path
+    made, inputs : tuple of Named
+        Derived files, and what they came from.
+    version : str
+        Of the ptvkit that wrote it; empty when it does not say.
+    """
+
+    path: Path
+    made: tuple[Named, ...]
+    inputs: tuple[Named, ...]
+    version: str
+
+
+def walk(folder: Path) -> list[Path]:
+    """Files in a folder and below, hidden ones left out, links to folders not followed.
+
+    Raises
+    ------
+    FileError
+        When there are too many, or a folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise FileError(f"{error.filename}: cannot be listed ({error.strerror}); change its permissions") from error
+
+    found: list[Path] = []
+    for home, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if folders and len(Path(home).relative_to(folder).parts) >= DEEPEST:
+            raise FileError(f"{home}: folders are more than {DEEPEST} deep; give one nearer to the results")
+        found += [Path(home) / name for name in sorted(names) if not name.startswith(".")]
+        if len(found) > MOST_FILES:
+            raise FileError(f"{folder}: holds more than {MOST_FILES} files; give a folder nearer to the results")
+    return found
+
+
+def is_derived(path: Path) -> bool:
+    """Whether a file has an ending that a run writes with a sidecar."""
+    return path.name.lower().endswith(ENDINGS)
+
+
+def read_record(path: Path) -> Record | None:
+    """A record, or None when a JSON file is none.
+
+    Raises
+    ------
+    FileError
+        When it is a record by its name, and damaged.
+    """
+    is_ours = path.name in RESULTS or is_derived(path.with_suffix(""))
+    try:
+        content = _content(path)
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if not isinstance(schema, str) or not schema.startswith("ptvkit-"):
+            if is_ours:
+                raise FileError(f"{path}: is not a record that ptvkit wrote, or is damaged; make its files again")
+            return None
+        if not is_ours and "inputs" not in content:
+            return None
+        return _record(path, content)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        if is_ours:
+            raise FileError(f"{path}: is damaged; make its files again") from None
+        return None
+
+
+def _content(path: Path) -> Any:
+    with open_input(path, "a .json file") as file:
+        text = file.read(_MOST_BYTES + 1)
+    if len(text) > _MOST_BYTES:
+        raise ValueError("too large for a record")
+    return json.loads(text)
+
+
+def _record(path: Path, content: dict[str, Any]) -> Record:
+    outputs = [content["output"]] if "output" in content else list(content["files"].values())
+    return Record(
+        path=path,
+        made=tuple(_named(path, entry) for entry in outputs),
+        inputs=tuple(_named(path, entry) for entry in content["inputs"]),
+        version=str(content.get("versions", {}).get("ptvkit", "")),
+    )
+
+
+def _named(record: Path, entry: dict[str, Any]) -> Named:
+    path, sha256 = entry["path"], entry["sha256"]
+    if not (isinstance(path, str) and isinstance(sha256, str) and path) or "\0" in path:
+        raise ValueError("a path and a hash are texts")
+    # Real paths: ".." from a folder behind a link leads elsewhere.
+    return Named(path=Path(os.path.realpath(Path(os.path.realpath(record.parent)) / path)), sha256=sha256)
+
+
+def records_of(paths: list[Path]) -> Iterator[tuple[Path, Record | FileError]]:
+    """Each record among files, or why it cannot be read."""
+    for path in paths:
+        if path.suffix.lower() != ".json":
+            continue
+        try:
+            record = read_record(path)
+        except FileError as error:
+            yield path, error
+        else:
+            if record is not None:
+                yield path, record
