@@ -1,4 +1,4 @@
-"""`ptvkit self-test`: does this installation do what it says?"""
+"""`ptvkit self-test`: whether this installation does what it says."""
 
 import sys
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -212,6 +212,6 @@ def _reason(error: FileError, path: Path) -> str:
     return str(error).removeprefix(f"{path}: ")
 
 
-def failing(findings: Iterable[Finding], *, strict: bool) -> Mapping[str, int]:
+def failing(findings: Iterable[Finding], *, strict: bool) -> Counter[str]:
     """How many files are in each state that is not fresh; strictly, another version is none either."""
     return Counter(f.state for f in findings if not f.is_fresh or (strict and f.state == OTHER_VERSION))

@@ -9,17 +9,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import numpy as np
 
 from ptvkit.errors import PtvkitError
-from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
+from ptvkit.io.dicom.made_series import write_series
+from ptvkit.io.formats import Frame, Wish, read_structure, write_segments
 from ptvkit.io.nifti import read_mask, write_mask
+from ptvkit.io.segment import Segment
 from ptvkit.io.witness import read_mask_with_nibabel
 from ptvkit.trust.orientation import body, grids, reach, went
 
-Kind = Literal["all", "axis-aligned", "axial"]
+Kind = Literal["all", "axis-aligned", "right-handed", "some", "axial"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +40,9 @@ class RoundTrip:
         Of the path, as in ``".nii.gz"``; may be empty.
     needs : str
         The module that has to be installed; empty when nothing has.
-    grids : {"all", "axis-aligned", "axial"}
+    grids : {"all", "axis-aligned", "right-handed", "some", "axial"}
         On which grids it is tried: all 48 axis orders and oblique ones; those along the patient's axes; those whose
-        slices are axial, in the usual order (L, P, S).
+        axes are right-handed, as DICOM's are; one in ten of all; the usual order of an axial scan (L, P, S).
     tolerance_mm : float
         How far a side may be off at the far end.
     """
@@ -51,11 +55,29 @@ class RoundTrip:
     tolerance_mm: float = 0.01
 
 
+def _through(ending: str, *, frame: Frame | None = None, kind: str | None = None, **more: Any) -> RoundTrip:
+    """A way through a format of the table in `ptvkit.io.formats`."""
+
+    def write(mask: Mask, path: Path) -> None:
+        scan = write_series(path.with_name(f"{path.stem}-scan"), mask.grid) if ending == ".dcm" else None
+        write_segments(path, [Segment(name="body", shape=mask)], Wish(frame=frame, reference=scan), kind=kind)
+
+    return RoundTrip(write=write, read=lambda path: read_structure(path, frame=frame), ending=ending, **more)
+
+
+SURFACE_MM: Final = 2.0
+"""Contours and meshes hold the surface between voxels, which rounds the arms' ends; arms differ by 5 mm and more."""
 FORMATS: Final[dict[str, RoundTrip]] = {
     "NIfTI .nii": RoundTrip(write=write_mask, read=read_mask, ending=".nii"),
     "NIfTI .nii.gz": RoundTrip(write=write_mask, read=read_mask, ending=".nii.gz"),
     "NIfTI .nii, read by nibabel": RoundTrip(write=write_mask, read=read_mask_with_nibabel, ending=".nii"),
     "NIfTI .nii.gz, read by nibabel": RoundTrip(write=write_mask, read=read_mask_with_nibabel, ending=".nii.gz"),
+    "NRRD .seg.nrrd": _through(".seg.nrrd", needs="nrrd"),
+    "MetaImage .mha": _through(".mha", needs="SimpleITK"),
+    "STL, RAS": _through(".stl", frame="RAS", grids="some", tolerance_mm=SURFACE_MM),
+    "PLY, LPS": _through(".ply", frame="LPS", grids="some", tolerance_mm=SURFACE_MM),
+    "DICOM SEG": _through(".dcm", kind="seg", needs="highdicom", grids="right-handed"),
+    "RTSTRUCT": _through(".dcm", needs="pydicom", grids="right-handed", tolerance_mm=SURFACE_MM),
 }
 """A format that another room adds is one line here."""
 
@@ -133,10 +155,13 @@ def _journey(name: str, trip: RoundTrip, bodies: Mapping[str, Mask]) -> Journey:
 
 
 def _tried(kind: Kind, bodies: Mapping[str, Mask]) -> Iterable[tuple[str, Mask]]:
-    for name, mask in bodies.items():
-        if kind == "all" or (kind == "axis-aligned" and _is_aligned(mask.grid)) or (kind == "axial" and name == "LPS"):
+    for number, (name, mask) in enumerate(bodies.items()):
+        fits = {
+            "all": True,
+            "axis-aligned": mask.grid.is_aligned(),
+            "right-handed": np.linalg.det(mask.grid.axes) > 0,
+            "some": number % 10 == 0,
+            "axial": name == "LPS",
+        }
+        if fits[kind]:
             yield name, mask
-
-
-def _is_aligned(grid: Grid) -> bool:
-    return grid.is_aligned()

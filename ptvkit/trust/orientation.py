@@ -47,7 +47,7 @@ def body(grid: Grid) -> Mask:
     """The body on a grid: six arms of unequal length, along the patient's directions whatever the grid's are."""
     points = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) - CENTRE
     inside = np.zeros(grid.shape, bool)
-    for axis, (plus, minus) in enumerate(("RL", "AP", "SI")):
+    for axis, (plus, minus) in enumerate((("R", "L"), ("A", "P"), ("S", "I"))):
         across = np.delete(points, axis, axis=-1)
         along = points[..., axis]
         arm = (np.abs(across) <= HALF_MM).all(axis=-1)
@@ -80,7 +80,7 @@ def went(there: Mapping[str, float], back: Mapping[str, float], tolerance_mm: fl
 
 
 def _around(axes: NDArray[np.float64]) -> Grid:
-    """A grid with these unit axes whose middle is off the body's centre, and which holds the body with room to spare."""
+    """A grid with these unit axes, its middle off the body's centre, that holds the body with room to spare."""
     n = np.ceil(2 * (max(ARMS_MM.values()) + 8) / np.asarray(SPACING)).astype(int) + (1, 0, 3)
     affine = np.eye(4)
     affine[:3, :3] = axes * SPACING

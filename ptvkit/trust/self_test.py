@@ -1,4 +1,4 @@
-"""The self-test: does this installation, on this machine, do what it says?"""
+"""The self-test: whether this installation, on this machine, does what it says."""
 
 import os
 import platform
@@ -14,8 +14,8 @@ from ptvkit.trust.formats import FORMATS, Journey, RoundTrip, run_formats
 
 SCHEMA: Final = "ptvkit-self-test/1"
 NOTE: Final = (
-    "A research tool, not a medical device. This shows that an installation reproduces known figures; it does not replace"
-    " a clinic's own commissioning, and a physicist reviews every target."
+    "A research tool, not a medical device. This shows that an installation reproduces known figures; it does not"
+    " replace a clinic's own commissioning, and a physicist reviews every target."
 )
 
 

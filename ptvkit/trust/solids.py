@@ -106,4 +106,5 @@ def ellipsoid_steiner(semi_axes: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _points(grid: Grid) -> Floats:
-    return grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) - CENTRE
+    points: Floats = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) - CENTRE
+    return points

@@ -1,9 +1,10 @@
-"""A study's table held against its journals: is `results.csv` still what the study wrote?"""
+"""A study's table held against its journals: whether `results.csv` is still what the study wrote."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from ptvkit.errors import FileError
 from ptvkit.study.journal import SUFFIX, read_journal
@@ -48,7 +49,7 @@ def _check(table: Path, journals: list[Path]) -> Found:
 
 def _made_anew(journals: list[Path]) -> tuple[bytes, int, str, int]:
     """Bytes of the table, how many tasks there are, the version, and how many tasks are done."""
-    found = {}
+    found: dict[int, dict[str, Any]] = {}
     heads = []
     for path in journals:
         head, records, _ = read_journal(path)

@@ -30,11 +30,18 @@ def found() -> SelfTest:
     return self_test.run_self_test()
 
 
-def test_all_passes_in_time(found: SelfTest) -> None:
+def test_all_passes(found: SelfTest) -> None:
     assert found.failures == ()
     assert found.passed
-    assert found.seconds < 30
-    assert {one.state for one in found.journeys} <= {"passed", "not installed"}
+    assert {one.state for one in found.journeys} == {"passed"}
+    assert {one.name.split()[0] for one in found.journeys} >= {
+        "NIfTI",
+        "NRRD",
+        "MetaImage",
+        "STL,",
+        "DICOM",
+        "RTSTRUCT",
+    }
     assert [one.tried for one in found.journeys if one.name.startswith("NIfTI")] == [51] * 4
     assert len(found.figures) >= 60
     assert json.loads(json.dumps(as_json(found), allow_nan=False))["passed"] is True
@@ -103,7 +110,8 @@ def test_refused_and_not_installed_are_not_passed() -> None:
         "no_such_module_anywhere is not installed",
     )
     assert (third.state, third.tried) == ("passed", 1)
-    assert run_formats({"x": replace(FORMATS["NIfTI .nii"], grids="axis-aligned")})[0].tried == 48
+    for kind, count in (("axis-aligned", 48), ("right-handed", 27), ("some", 6)):
+        assert run_formats({"x": replace(FORMATS["NIfTI .nii"], grids=kind)})[0].tried == count
 
 
 def test_closed_forms() -> None:
@@ -200,7 +208,7 @@ def test_page_in_a_browser(found: SelfTest, tmp_path: Path) -> None:
             view.on("request", lambda request, asked=asked: asked.append(request.url))
             view.goto(page.as_uri())
             assert view.inner_text(".verdict").startswith("Passed: ")
-            assert view.locator("tbody td.passed").count() == len(found.figures) + 4
+            assert view.locator("tbody td.passed").count() == len(found.figures) + len(found.journeys)
             assert view.evaluate("document.documentElement.scrollWidth") <= width
             papers.append(view.evaluate("getComputedStyle(document.body).backgroundColor"))
             assert asked == [page.as_uri()]

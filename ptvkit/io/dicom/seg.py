@@ -1,5 +1,6 @@
 """DICOM segmentations: voxels with names, each frame placed where its header says."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from io import BytesIO
@@ -176,7 +177,8 @@ def write_seg(
     segments = segments_of(structures, path)
     series = read_series(reference)
     planes = np.stack([_on(one, series.grid, path).transpose(2, 1, 0) for one in segments], axis=-1)
-    with damage(reference):
+    with damage(reference), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # one repeats the patient's name
         made = highdicom.seg.Segmentation(
             source_images=[_with_pixels(one) for one in series.slices],
             pixel_array=planes.astype(np.uint8),

@@ -6,42 +6,17 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from ptvkit.geometry.grid import Grid
+from ptvkit.io.dicom import made_series
 
 LPS = np.array([-1.0, -1.0, 1.0])
 
 
 def write_series(folder: Path, grid: Grid, values: NDArray[np.int16] | None = None, *, frame: str = "") -> Path:
-    """CT slices of a grid whose axes are (column, row, slice) and right-handed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    study, series, frame = generate_uid(), generate_uid(), frame or generate_uid()
-    names = np.random.default_rng(1).permutation(grid.shape[2])
-    for n in range(grid.shape[2]):
-        data = Dataset()
-        data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, generate_uid()
-        data.PatientName, data.PatientID = "Secret^Name", "SECRET-ID"
-        data.PatientBirthDate, data.PatientSex, data.StudyDate, data.StudyTime = "", "", "20200102", "101010"
-        data.AccessionNumber, data.ReferringPhysicianName, data.StudyID = "", "", "1"
-        data.Modality, data.StudyInstanceUID, data.SeriesInstanceUID = "CT", study, series
-        data.FrameOfReferenceUID, data.PositionReferenceIndicator = frame, ""
-        data.ImagePositionPatient = [f"{v:.6f}" for v in grid.to_mm([0, 0, n]) * LPS]
-        data.ImageOrientationPatient = [f"{v:.10f}" for axis in (0, 1) for v in grid.axes[:, axis] * LPS]
-        data.PixelSpacing = [f"{grid.spacing_mm[1]:.8g}", f"{grid.spacing_mm[0]:.8g}"]
-        data.SliceThickness = f"{grid.spacing_mm[2]:.8g}"
-        data.Rows, data.Columns = grid.shape[1], grid.shape[0]
-        data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 1
-        data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
-        data.RescaleSlope, data.RescaleIntercept = "2", "-1000"
-        plane = np.zeros(grid.shape[:2], np.int16) if values is None else values[:, :, n]
-        data.PixelData = np.ascontiguousarray(plane.T).astype("<i2").tobytes()
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, data.SOPInstanceUID
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        data.file_meta = meta
-        data.save_as(folder / f"{names[n]:03}.dcm", enforce_file_format=True)
-    return folder
+    """CT slices of a patient whose name is to appear nowhere else."""
+    return made_series.write_series(folder, grid, values, frame=frame, patient=("Secret^Name", "SECRET-ID"))
 
 
 def write_structures(path: Path, rois: dict[str, list[NDArray[np.float64]]], **options: str) -> Path:
