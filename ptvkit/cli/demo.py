@@ -39,7 +39,7 @@ def demo(
         breathing=BREATHING,
         out=out,
         limit=f"{out / 'liver.nii.gz'}",
-        image=out / "ct.nii.gz",
+        image=str(out / "ct.nii.gz"),
         picture=True,
     )
     console = Console(highlight=False, soft_wrap=True)

@@ -26,8 +26,17 @@ class Structure(NamedTuple):
         """Split FILE:LABEL; a path that is there as it is written stays whole."""
         head, colon, label = text.rpartition(":")
         if not colon or Path(text).exists() or not (head.lower().endswith(ENDINGS) or Path(head).is_dir()):
-            return cls(Path(text), None)
-        return cls(Path(head), as_label(label))
+            return cls.at(Path(text), None)
+        return cls.at(Path(head), as_label(label))
+
+    @classmethod
+    def at(cls, path: Path, label: int | str | None) -> "Structure":
+        """A structure of a file; in a folder of masks, its file."""
+        if not path.is_dir():
+            return cls(path, label)
+        from ptvkit.io.class_files import mask_file
+
+        return cls(*mask_file(path, label))
 
     def read(self) -> "Mask | Region":
         """A mask where the file holds voxels, a region where it holds contours."""
@@ -89,7 +98,7 @@ def note(warned: list[str], text: str) -> None:
 
 
 def print_rows(rows: Sequence[Sequence[str]], title: str, caption: str) -> None:
-    """A table on stdout: headings first, the first column to the left."""
+    """A table on stdout: headings first; the first column and those without a heading to the left."""
     from rich.console import Console
     from rich.table import Table
 
@@ -97,7 +106,7 @@ def print_rows(rows: Sequence[Sequence[str]], title: str, caption: str) -> None:
     table.caption = caption
     headings, *lines = rows
     for column, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if column else "left")
+        table.add_column(heading, justify="right" if column and heading else "left")
     for line in lines:
         table.add_row(*line)
     Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)

@@ -54,3 +54,19 @@ def class_file(folder: Path, name: str | None) -> Path:
     hint = f"; did you mean {next(s for s in files if s.casefold() == near[0])!r}?" if near else ""
     shown = ", ".join(list(files)[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
     raise FileError(f"{folder}: holds no {name!r}; there are {shown}{hint}")
+
+
+def mask_file(path: Path, label: int | str | None) -> tuple[Path, int | str | None]:
+    """Of a folder of masks, the file that holds a structure, and its label there; other folders stay as they are.
+
+    Raises
+    ------
+    FileError
+        When the folder has several masks, and none of them is named by the label.
+    """
+    files = nifti_files(path)
+    if not files:
+        return path, label
+    if len(files) == 1 and nifti_stem(files[0].name) != label:
+        return files[0], label
+    return class_file(path, None if label is None else str(label)), None

@@ -229,7 +229,7 @@ def read_structure(path: PathLike, label: int | str | None = None, *, frame: Fra
     ------
     FileError, MaskError, GridError
     """
-    if format_of(path).name == "NIfTI":
+    if format_of(path).name in ("NIfTI", "folder of NIfTI masks"):
         return read_mask(path, label=label)
     there = read_segments(path, frame=frame)
     listed = ", ".join(f"{one.number} {one.name!r}" if one.name else f"{one.number}" for one in there) or "nothing"

@@ -161,7 +161,7 @@ def not_present(label: Label, present: Iterable[int], names: Mapping[int, str], 
     number = next((n for n, name in names.items() if name == label), None)
     number = _as_number(label) if number is None else number
     if number is not None and number in names:
-        found = f"label {number} ({names[number]}) is named in the header, but no voxel holds it"
+        found = f"label {number} ({names[number]}) has a name, but no voxel holds it"
     else:
         found = f"there is no label {label!r}"
     there = f"present: {_joined(numbers, names)}" if numbers else "every voxel is 0"

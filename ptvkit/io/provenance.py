@@ -88,7 +88,14 @@ def sidecar_path(path: PathLike) -> Path:
     return Path(path).with_name(Path(path).name + ".json")
 
 
-def write_sidecar(path: PathLike, provenance: Provenance, *, home: PathLike | None = None) -> Path:
+def write_sidecar(
+    path: PathLike,
+    provenance: Provenance,
+    *,
+    home: PathLike | None = None,
+    name: str | None = None,
+    said: Mapping[str, Any] | None = None,
+) -> Path:
     """Write the sidecar of a derived file that is already there; whole or not at all.
 
     Paths in it are relative to its folder, so that a study can be moved as one.
@@ -100,6 +107,10 @@ def write_sidecar(path: PathLike, provenance: Provenance, *, home: PathLike | No
     provenance : Provenance
     home : path, optional
         The folder in which both will end, when they are written elsewhere first.
+    name : str, optional
+        The sidecar's own name; by default that of `sidecar_path`.
+    said : mapping, optional
+        What else it says, such as the keys of BIDS.
 
     Returns
     -------
@@ -124,9 +135,9 @@ def write_sidecar(path: PathLike, provenance: Provenance, *, home: PathLike | No
     ...     fresh, stale_reasons(sidecar)
     ([], ['input gtv.nii has changed'])
     """
-    sidecar = sidecar_path(path)
+    sidecar = sidecar_path(path) if name is None else Path(path).with_name(name)
     refuse_overwrite([sidecar], [source.path for source in provenance.inputs])
-    write_json(sidecar, _as_json(source_of(path), provenance, Path(home or sidecar.parent)))
+    write_json(sidecar, dict(said or {}) | _as_json(source_of(path), provenance, Path(home or sidecar.parent)))
     return sidecar
 
 

@@ -1,6 +1,7 @@
 """Targets as files: the masks, a sidecar for each, and `targets.json`."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,38 @@ SCHEMA: Final = "ptvkit-targets/1"
 NOTE: Final = "made by a research tool, not a medical device; a physicist reviews targets before they are used"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What the files of a case are called.
+
+    Attributes
+    ----------
+    masks, sidecars : mapping
+        File names by structure: ``ctv``, ``ptv``, ``ptv_eval``.
+    summary, picture : str
+    said : mapping
+        What sidecars say besides where their masks come from, by structure.
+    """
+
+    masks: Mapping[str, str]
+    sidecars: Mapping[str, str]
+    summary: str = "targets.json"
+    picture: str = "targets.png"
+    said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """All names that a case may write."""
+        return [*self.masks.values(), *self.sidecars.values(), self.summary, self.picture]
+
+
+STRUCTURES: Final = ("ctv", "ptv", "ptv_eval")
+PLAIN: Final = Layout(
+    masks={name: f"{name}.nii.gz" for name in STRUCTURES},
+    sidecars={name: f"{name}.nii.gz.json" for name in STRUCTURES},
+)
+
+
 def write_targets(
     targets: Targets,
     stage: Path,
@@ -25,6 +58,8 @@ def write_targets(
     grid: Grid,
     provenance: Provenance,
     warnings: Iterable[str] = (),
+    layout: Layout = PLAIN,
+    request: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write CTV and PTV masks, their sidecars and `targets.json` into a folder.
 
@@ -40,6 +75,10 @@ def write_targets(
     provenance : Provenance
     warnings : iterable of str
         What was found on the way, for `targets.json`; a list may still grow while the masks are made.
+    layout : Layout
+        What the files are called.
+    request : mapping, optional
+        The options as they were given, for `targets.json`.
 
     Returns
     -------
@@ -54,17 +93,18 @@ def write_targets(
     masks = {name: region.to_mask(grid) for name, region in _derived(targets).items()}
     files = {}
     for name, mask in masks.items():
-        path = stage / f"{name}.nii.gz"
+        path = stage / layout.masks[name]
         write_mask(mask, path)
-        write_sidecar(path, provenance, home=home)
+        write_sidecar(path, provenance, home=home, name=layout.sidecars[name], said=layout.said.get(name, {}))
         files[name] = file_entry(path)
     content = {
         "schema": SCHEMA,
         "note": NOTE,
         **summary(targets, grid, masks),
+        **({} if request is None else {"request": dict(request)}),
         **record(provenance, home, files, warnings),
     }
-    write_json(stage / "targets.json", content)
+    write_json(stage / layout.summary, content)
     return content
 
 

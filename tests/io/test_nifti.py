@@ -158,8 +158,8 @@ def test_damaged_names_do_not_stop_reading(tmp_path: Path, nifti_bytes: Encode, 
         (3, "no label 3; present: 2 (kidney_right), 5 (liver); choose one of these"),
         ("livr", "did you mean 'liver'?"),
         ("Liver", "did you mean 'liver'?"),
-        ("7", "label 7 (stomach) is named in the header, but no voxel holds it; present: 2"),
-        ("stomach", "label 7 (stomach) is named in the header, but no voxel holds it; present: 2"),
+        ("7", "label 7 (stomach) has a name, but no voxel holds it; present: 2"),
+        ("stomach", "label 7 (stomach) has a name, but no voxel holds it; present: 2"),
         (0, "label 0 is the background"),
         (10**30, "no label 1000000000000000000000000000000; present: 2"),
         (5.5, "no label 5.5; present: 2"),
@@ -354,7 +354,7 @@ def test_totalsegmentator_labels(shared_data: Path) -> None:
     for number, name, count, _ in rows:
         by_name, by_number = read_mask(path, label=name), read_mask(path, label=int(number))
         assert np.count_nonzero(by_name.array) == np.count_nonzero(by_number.array) == int(count)
-    with pytest.raises(MaskError, match="lung_upper_lobe_right\\) is named in the header, but no voxel holds it"):
+    with pytest.raises(MaskError, match="lung_upper_lobe_right\\) has a name, but no voxel holds it"):
         read_mask(path, label="lung_upper_lobe_right")
 
 

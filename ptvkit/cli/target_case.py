@@ -1,0 +1,266 @@
+"""One case of `ptvkit targets`: what is asked for it, and its files."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptvkit.cli.options import Structure, as_label
+from ptvkit.errors import MarginError, MaskError
+
+if TYPE_CHECKING:
+    from ptvkit.geometry.grid import Grid
+    from ptvkit.geometry.mask import Mask
+    from ptvkit.geometry.region import Region
+    from ptvkit.io.target_files import Layout
+    from ptvkit.margins.margin import Margin
+    from ptvkit.margins.targets import Targets
+
+CASE = "{case}"
+"""Stands for a case's name in the names of files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a case is to get: the options, as they were given."""
+
+    ctv: str
+    ptv: str
+    breathing: str = ""
+    sweep: bool = False
+    label: str | None = None
+    lesion: str = "all"
+    lesion_ctv: tuple[str, ...] = ()
+    lesion_ptv: tuple[str, ...] = ()
+    limit: str | None = None
+    avoid: tuple[str, ...] = ()
+    clearance: float = 0.0
+    eval_limit: str | None = None
+    eval_depth: float = 0.0
+    eval_avoid: tuple[str, ...] = ()
+    grid: str | None = None
+    pad: bool = False
+    picture: bool = False
+    image: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def request_for(request: Request, name: str, path: Path) -> Request:
+    """The request of one case: its name for `CASE`, and its own file for structures that name only a label.
+
+    Examples
+    --------
+    >>> common = Request(ctv="5", ptv="5", limit=":liver", image="ct/{case}.nii.gz")
+    >>> own = request_for(common, "p01", Path("seg/p01.nii.gz"))
+    >>> own.limit, own.image
+    ('seg/p01.nii.gz:liver', 'ct/p01.nii.gz')
+    """
+
+    def filled(text: str | None) -> str | None:
+        return None if text is None else (f"{path}{text}" if text.startswith(":") else text).replace(CASE, name)
+
+    def all_filled(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(filled(text) or "" for text in texts)
+
+    return replace(
+        request,
+        limit=filled(request.limit),
+        eval_limit=filled(request.eval_limit),
+        grid=filled(request.grid),
+        image=filled(request.image),
+        avoid=all_filled(request.avoid),
+        eval_avoid=all_filled(request.eval_avoid),
+    )
+
+
+def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned: list[str]) -> dict[str, Any]:
+    """Make the targets of one case and write them into a folder, all files or none.
+
+    Parameters
+    ----------
+    asked : Request
+        Of this case, as from `request_for`.
+    gtv : Path
+        The segmentation, or a folder of masks.
+    folder : Path
+    layout : Layout
+        What the files are called.
+    warned : list of str
+        As `told_warnings` fills it.
+
+    Returns
+    -------
+    dict
+        What `targets.json` holds.
+    """
+    from ptvkit.geometry.mask import Mask
+    from ptvkit.io.files import refuse_overwrite, write_together
+    from ptvkit.io.provenance import Provenance, source_of
+    from ptvkit.io.target_files import margins_asked, write_targets
+
+    source = Structure.parse(str(gtv)) if asked.label is None else Structure.at(gtv, as_label(asked.label))
+    others = structures_of(asked)
+    image = None if asked.image is None else Path(asked.image)
+    files = {source.path, *(s.path for group in others.values() for s in group)}
+    files |= {path for path in (image, grid_file(asked.grid)) if path is not None}
+    refuse_overwrite([folder / name for name in layout.names], files)
+    inputs = tuple(source_of(path) for given in sorted(files) for path in files_of(given))
+    drawn = source.read()
+    whole = chosen_lesion(drawn, asked.lesion) if isinstance(drawn, Mask) else whole_region(drawn, asked)
+    made = targets_of(whole, asked, {name: [s.read() for s in group] for name, group in others.items()})
+    output = output_grid(whole, made, asked.grid, pad=asked.pad)
+    provenance = Provenance(inputs=inputs, method="region", margins=margins_asked(made))
+    with write_together(folder, files) as stage:
+        content = write_targets(
+            made,
+            stage,
+            home=folder,
+            grid=output,
+            provenance=provenance,
+            warnings=warned,
+            layout=layout,
+            request=asked.plain(),
+        )
+        if asked.picture:
+            draw(made, image, stage / layout.picture)
+    return content
+
+
+def structures_of(asked: Request) -> dict[str, list[Structure]]:
+    """The structures besides the GTV, by the option that names them."""
+    given: Mapping[str, tuple[str, ...]] = {
+        "limit": () if asked.limit is None else (asked.limit,),
+        "avoid": asked.avoid,
+        "eval_limit": () if asked.eval_limit is None else (asked.eval_limit,),
+        "eval_avoid": asked.eval_avoid,
+    }
+    return {name: [Structure.parse(text) for text in texts] for name, texts in given.items()}
+
+
+def targets_of(gtv: "Mask | Region", asked: Request, others: "Mapping[str, list[Mask | Region]]") -> "Targets":
+    """CTV and PTV of a GTV."""
+    from ptvkit.margins.targets import make_targets
+
+    ctv, ptv = lesion_margins(gtv, asked)
+    return make_targets(
+        gtv,
+        ctv=ctv,
+        ptv=ptv,
+        breathing=breathing_margin(asked.breathing),
+        breathing_shape="sweep" if asked.sweep else "semi_axes",
+        limit_ctv=next(iter(others["limit"]), None),
+        avoid=others["avoid"],
+        avoid_clearance_mm=asked.clearance,
+        eval_limit=next(iter(others["eval_limit"]), None),
+        eval_depth_mm=asked.eval_depth,
+        eval_avoid=others["eval_avoid"],
+    )
+
+
+def chosen_lesion(mask: "Mask", lesion: str) -> "Mask":
+    """All lesions, the largest, or one by its number."""
+    from ptvkit.geometry.components import lesions
+
+    if lesion == "all":
+        return mask
+    found = lesions(mask)
+    number = 1 if lesion == "largest" else int(lesion) if lesion.isdecimal() else 0
+    if not 1 <= number <= len(found):
+        raise MaskError(f"--lesion {lesion}: {mask.name} holds {len(found)}; use all, largest, or 1 to {len(found)}")
+    return found[number - 1]
+
+
+def whole_region(drawn: "Region", asked: Request) -> "Region":
+    """Contours or a mesh as the GTV: taken whole, and written on an image's grid."""
+    if grid_file(asked.grid) is None:
+        raise MarginError(f"{drawn.name}: contours have no voxels to write on; give --grid and the image")
+    if asked.lesion != "all":
+        raise MarginError(f"--lesion {asked.lesion}: contours are taken whole; name the structure that is meant")
+    return drawn
+
+
+def lesion_margins(mask: "Mask | Region", asked: Request) -> "tuple[Margin | list[Margin], Margin | list[Margin]]":
+    """One margin for all lesions, or one for each where some were given their own."""
+    from ptvkit.geometry.components import lesions, parts
+    from ptvkit.geometry.mask import Mask
+
+    common = parsed("--ctv", asked.ctv), parsed("--ptv", asked.ptv)
+    if not asked.lesion_ctv and not asked.lesion_ptv:
+        return common
+    count = len(lesions(mask) if isinstance(mask, Mask) else parts(mask))
+    each = [common[0]] * count, [common[1]] * count
+    options = ((each[0], asked.lesion_ctv, "--lesion-ctv"), (each[1], asked.lesion_ptv, "--lesion-ptv"))
+    for margins, given, option in options:
+        for text in given:
+            number, colon, margin = text.partition(":")
+            if not colon or not number.isdecimal() or not 1 <= int(number) <= count:
+                raise MarginError(f"{option} {text}: give N:MARGIN with N from 1 to {count} (1 is the largest lesion)")
+            margins[int(number) - 1] = parsed(option, margin)
+    return each
+
+
+def breathing_margin(text: str) -> "Margin":
+    """The breathing margin; each of its sides has to be named."""
+    from ptvkit.margins.margin import Margin
+
+    if text and "=" not in text:
+        raise MarginError(f"--breathing {text}: name each side, as in S=12,I=18; one figure could mean either or both")
+    return parsed("--breathing", text) if text else Margin()
+
+
+def parsed(option: str, text: str) -> "Margin":
+    """The margin of an option; what is wrong with it is said with the option's name."""
+    from ptvkit.margins.margin import Margin
+
+    try:
+        return Margin.parse(text)
+    except MarginError as error:
+        raise MarginError(f"{option} {text}: {error}") from None
+
+
+def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad: bool) -> "Grid":
+    """The GTV's grid, or one of another spacing or of another image, grown to hold the PTV when wanted."""
+    from ptvkit.geometry.extent import grown_to_hold
+    from ptvkit.io.formats import grid_of_image
+
+    found = mask.grid
+    path = grid_file(grid)
+    if path is not None:
+        found = grid_of_image(path)
+    elif grid is not None:
+        spacing = float(grid)
+        if not 0.1 <= spacing <= 20:
+            raise MarginError(f"--grid {grid}: give a spacing from 0.1 to 20 mm, or an image file")
+        found = found.resampled((spacing,) * 3)
+    return grown_to_hold(found, made.gtv, made.ctv, made.ptv) if pad else found
+
+
+def draw(made: "Targets", image: Path | None, path: Path) -> None:
+    """The three planes with the contours, over the CT when there is one."""
+    from ptvkit.io.nifti import read_image
+    from ptvkit.report.planes import target_figure
+    from ptvkit.report.style import save_figure
+
+    values, grid = (None, None) if image is None else read_image(image)
+    structures = {"GTV": made.gtv, "CTV": made.ctv, "PTV": made.ptv}
+    title = ",  ".join(f"{name} {region.volume_cc:.1f} cc" for name, region in structures.items())
+    save_figure(target_figure(values, grid, structures, title=title), path)
+
+
+def files_of(path: Path) -> list[Path]:
+    """A file, or those of a folder, such as a DICOM series."""
+    return sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+
+
+def grid_file(grid: str | None) -> Path | None:
+    """The image that --grid names, unless it is a number."""
+    if grid is None:
+        return None
+    try:
+        float(grid)
+    except ValueError:
+        return Path(grid)
+    return None
