@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +47,7 @@ class Roi:
     name: str
     kind: str
     colour: Colour | None
-    contours: tuple[Floats, ...]
+    contours: tuple[Floats, ...] = field(repr=False)
     left_out: int
     frame: str
 
