@@ -52,6 +52,7 @@ def dose(
     """What structures get: D98, D95, D2, V95, mean, and limits, by partial volumes inside their sub-voxel surfaces."""
     from ptvkit.dose.limits import check_limits
     from ptvkit.dose.metrics import dose_metrics, unit_of
+    from ptvkit.io.dicom.frames import refuse_other_frames
     from ptvkit.io.dose import read_dose
     from ptvkit.io.files import refuse_overwrite
     from ptvkit.study.limits import BUILT_IN, read_limits
@@ -60,6 +61,7 @@ def dose(
     inputs = [dose, *(file.path for _, file in named), *([image] if image else [])]
     inputs += [Path(limits)] if limits is not None and limits not in BUILT_IN else []
     refuse_overwrite([path for path in (picture, map_, csv) if path is not None], inputs)
+    refuse_other_frames([dose, *(file.path for _, file in named)])
     more = metric or []
     for one in more:
         unit_of(one)

@@ -173,6 +173,7 @@ def run(
 ) -> "Simulation":
     """Simulate and write."""
     from ptvkit.io.coverage_files import write_coverage
+    from ptvkit.io.dicom.frames import refuse_other_frames
     from ptvkit.io.dose_files import write_dose_result
     from ptvkit.io.files import refuse_overwrite, write_together
     from ptvkit.io.provenance import Provenance, source_of
@@ -185,6 +186,7 @@ def run(
     targets = [Structure.parse(str(path)) for path in (tables.cases.ctv, tables.cases.ptv)]
     files = input_files(tables, study) | {target.path for target in targets}
     refuse_overwrite([output_folder(out) / name for name in OUTPUTS], files)
+    refuse_other_frames(sorted(files))
     ctv, ptv = (target.read() for target in targets)
     if not ctv.grid.matches(ptv.grid):
         note(warned, f"{ctv.name} and {ptv.name} are on different grids; the PTV's surface is resampled onto the CTV's")

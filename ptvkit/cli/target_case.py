@@ -97,6 +97,7 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
         What `targets.json` holds.
     """
     from ptvkit.geometry.mask import Mask
+    from ptvkit.io.dicom.frames import refuse_other_frames
     from ptvkit.io.files import refuse_overwrite, write_together
     from ptvkit.io.provenance import Provenance, source_of
     from ptvkit.io.target_files import margins_asked, write_targets
@@ -107,6 +108,7 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
     files = {source.path, *(s.path for group in others.values() for s in group)}
     files |= {path for path in (image, grid_file(asked.grid)) if path is not None}
     refuse_overwrite([folder / name for name in layout.names], files)
+    refuse_other_frames(sorted(files))
     inputs = tuple(source_of(path) for given in sorted(files) for path in files_of(given))
     drawn = source.read()
     whole = chosen_lesion(drawn, asked.lesion) if isinstance(drawn, Mask) else whole_region(drawn, asked)

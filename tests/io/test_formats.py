@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -18,7 +19,7 @@ from ptvkit.errors import FileError, MaskError
 from ptvkit.io.formats import Wish, read_segments, read_structure, write_segments
 from ptvkit.io.segment import Segment
 from tests.conftest import AXES, affine_of
-from tests.io.dicom.making import write_series
+from tests.io.dicom.making import random_mask, write_series
 
 GRIDS = {name: pk.Grid(shape=(7, 9, 11), affine=affine_of(axes)) for name, axes in AXES.items()}
 VOXELS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
@@ -57,18 +58,28 @@ def test_voxels_and_names_come_back(axes: str, ending: str, tmp_path: Path) -> N
 
 
 @pytest.mark.statistics
-def test_five_hundred_come_back(tmp_path: Path) -> None:
+def test_five_hundred_masks_come_back(tmp_path: Path) -> None:
+    """Holes, islands, parts that touch, on flipped, permuted and oblique grids that are not square; ten to a file."""
     names = list(GRIDS)
-    for seed in range(500):
-        ending = VOXELS[seed % len(VOXELS)]
-        given = segments_on(GRIDS[names[seed % len(names)]], 100 + seed, overlap=ending.endswith("nrrd"))
-        path = tmp_path / f"x{ending}"
-        path.unlink(missing_ok=True)
-        write_segments(path, given)
-        for one, same in zip(given, read_segments(path), strict=True):
-            assert isinstance(one.shape, pk.Mask)
-            assert isinstance(same.shape, pk.Mask)
-            np.testing.assert_array_equal(same.shape.array, one.shape.array)
+    for block in range(65):  # 13 of them left-handed, which DICOM has not
+        grid = replace(GRIDS[names[block % len(names)]], shape=(13, 17, 11))
+        masks = [random_mask(10 * block + n, grid) for n in range(10)]
+        given = [Segment(name=f"s{n}", shape=mask) for n, mask in enumerate(masks) if not mask.is_empty]
+        write_segments(tmp_path / "x.seg.nrrd", given)
+        ways = {".seg.nrrd": read_segments(tmp_path / "x.seg.nrrd")}
+        if np.linalg.det(grid.axes) > 0:  # a series of DICOM is right-handed
+            series = write_series(tmp_path / f"ct{block}", grid)
+            write_segments(tmp_path / "x.dcm", given, Wish(reference=series), kind="seg")
+            ways["SEG"] = read_segments(tmp_path / "x.dcm")
+            (tmp_path / "x.dcm").unlink()
+        for number, one in enumerate(given):
+            pk.write_mask(one.shape, tmp_path / "x.nii.gz")
+            ways.setdefault("NIfTI", []).append(Segment(name=one.name, shape=pk.read_mask(tmp_path / "x.nii.gz")))
+            for way, found in ways.items():
+                same = found[number].shape
+                assert isinstance(same, pk.Mask)
+                assert same.grid.matches(grid)
+                np.testing.assert_array_equal(same.array, one.shape.array, err_msg=f"{way}, mask {10 * block + number}")
 
 
 @pytest.mark.parametrize("axes", ["las", "oblique", "permuted"])

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from ptvkit.geometry.grid import Grid
+from ptvkit.geometry.mask import Mask
 from ptvkit.io.dicom import made_series
 
 LPS = np.array([-1.0, -1.0, 1.0])
@@ -51,3 +52,17 @@ def write_structures(path: Path, rois: dict[str, list[NDArray[np.float64]]], **o
 
 def opened(path: Path) -> Dataset:
     return pydicom.dcmread(path)
+
+
+def random_mask(seed: int, grid: Grid) -> Mask:
+    """Blobs with holes and islands, parts that touch, single voxels."""
+    rng = np.random.default_rng(seed)
+    index = np.moveaxis(np.indices(grid.shape), 0, -1)
+    array = np.zeros(grid.shape, bool)
+    for _ in range(rng.integers(1, 4)):
+        centre, radius = rng.uniform(4, np.array(grid.shape) - 4), rng.uniform(2, 6)
+        array ^= np.linalg.norm((index - centre) * [1, 1, 1.6], axis=-1) < radius
+    array &= rng.random(grid.shape) > 0.04
+    array |= rng.random(grid.shape) > 0.997
+    array[[0, -1]] = array[:, [0, -1]] = False
+    return Mask.from_array(array, grid.affine)

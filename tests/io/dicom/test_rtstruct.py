@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 import ptvkit as pk
 from ptvkit.errors import FileError, MaskError, PtvkitWarning
 from ptvkit.io.dicom.rtstruct import rtstruct_segments
-from tests.io.dicom.making import opened, write_series, write_structures
+from tests.io.dicom.making import opened, random_mask, write_series, write_structures
 
 Floats = NDArray[np.float64]
 AXES = {
@@ -33,20 +33,6 @@ def square(side: float, z: float, at: tuple[float, float] = (0, 0)) -> Floats:
     half = side / 2
     corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
     return np.array([[x + at[0] + 30, y + at[1] - 50, z] for x, y in corners])
-
-
-def random_mask(seed: int, grid: pk.Grid) -> pk.Mask:
-    """Blobs with holes and islands, parts that touch, single voxels."""
-    rng = np.random.default_rng(seed)
-    index = np.moveaxis(np.indices(grid.shape), 0, -1)
-    array = np.zeros(grid.shape, bool)
-    for _ in range(rng.integers(1, 4)):
-        centre, radius = rng.uniform(4, np.array(grid.shape) - 4), rng.uniform(2, 6)
-        array ^= np.linalg.norm((index - centre) * [1, 1, 1.6], axis=-1) < radius
-    array &= rng.random(grid.shape) > 0.04
-    array |= rng.random(grid.shape) > 0.997
-    array[[0, -1]] = array[:, [0, -1]] = False
-    return pk.Mask.from_array(array, grid.affine)
 
 
 @pytest.mark.filterwarnings("ignore::ptvkit.errors.PtvkitWarning")
