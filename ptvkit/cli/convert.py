@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ptvkit.cli.options import as_label, print_rows, told_warnings
+from ptvkit.cli.options import as_label, files_of, print_rows, told_warnings
 from ptvkit.errors import FileError, MaskError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def convert(
         segments = chosen(read_segments(source, frame=meant), structure or [], source)
         is_dicom = out.suffix.lower() == ".dcm"
         grid = None if reference is None or is_dicom else grid_of_image(reference)
-        inputs = () if source.is_dir() else (source_of(source),)
+        inputs = tuple(source_of(path) for path in files_of(source))
         write_segments(out, segments, Wish(grid=grid, reference=reference, frame=meant), kind=kind)
         write_sidecar(out, Provenance(inputs=inputs, method=f"converted to {format_of(out).name}", margins={}))
         written = read_segments(out, frame=meant)

@@ -58,6 +58,11 @@ def as_label(text: str | None) -> int | str | None:
     return int(text) if text is not None and text.lstrip("-").isdecimal() else text
 
 
+def files_of(path: Path) -> list[Path]:
+    """A file, or those of a folder, such as a DICOM series."""
+    return sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+
+
 @contextmanager
 def told_warnings() -> Iterator[list[str]]:
     """Print each warning as one line on stderr, and collect it."""

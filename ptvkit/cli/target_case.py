@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptvkit.cli.options import Structure, as_label
+from ptvkit.cli.options import Structure, as_label, files_of
 from ptvkit.errors import MarginError, MaskError
 
 if TYPE_CHECKING:
@@ -250,11 +250,6 @@ def draw(made: "Targets", image: Path | None, path: Path) -> None:
     structures = {"GTV": made.gtv, "CTV": made.ctv, "PTV": made.ptv}
     title = ",  ".join(f"{name} {region.volume_cc:.1f} cc" for name, region in structures.items())
     save_figure(target_figure(values, grid, structures, title=title), path)
-
-
-def files_of(path: Path) -> list[Path]:
-    """A file, or those of a folder, such as a DICOM series."""
-    return sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
 
 
 def grid_file(grid: str | None) -> Path | None:

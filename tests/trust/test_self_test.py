@@ -189,9 +189,10 @@ class Addresses(HTMLParser):
 @pytest.mark.browser
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_page_in_a_browser(found: SelfTest, tmp_path: Path) -> None:
+def test_page_in_a_browser(tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
+    found = self_test.run_self_test({"NIfTI .nii": FORMATS["NIfTI .nii"]})
     text = self_test_page(found)
     addresses = Addresses()
     addresses.feed(text)
