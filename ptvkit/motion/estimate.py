@@ -17,7 +17,7 @@ MOST_RESAMPLED: Final = 5_000
 class Estimate(float):
     """A number with its 95 % interval; it computes and compares as its value.
 
-    Parameters
+    Attributes
     ----------
     value, low, high : float
 
