@@ -17,6 +17,7 @@ SHEAR_TOLERANCE = 1e-3
 a thousandth is .06 degree, or .03 mm over a 30 mm margin."""
 
 LARGEST_MM = 1e6
+LARGEST_VOXEL_MM = 50.0
 
 ALIGNED_TOLERANCE = 1e-4
 """Largest off-axis component of a unit axis vector for a grid to count as aligned: .05 mm across 500 mm."""
@@ -182,6 +183,11 @@ def _check_affine(affine: NDArray[np.float64]) -> None:
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if spacing.min() < 1e-6:
         raise GridError("the affine is singular (a voxel has no extent along an axis); rewrite the image's geometry")
+    if spacing.max() > LARGEST_VOXEL_MM:
+        raise GridError(
+            f"the affine makes voxels of {' × '.join(f'{s:g}' for s in spacing)} mm, more than {LARGEST_VOXEL_MM:g} mm"
+            " along an axis; is its unit mm?"
+        )
     columns = affine[:3, :3] / spacing
     cosines = np.abs(columns.T @ columns - np.eye(3)).max()
     if abs(np.linalg.det(columns)) < 1e-3:

@@ -38,6 +38,8 @@ FLOOR: Final = 0.03
 SMALL_MM: Final = 6.0
 """Below this inscribed radius a part is reconstructed on a grid of 0.5 mm instead of 1 mm."""
 MOST_NODES: Final = 8_000_000
+MOST_ROUGH_MM: Final = 20.0
+"""Slices thicker than this are not smoothed more often."""
 MOST_PARTS: Final = 64
 
 
@@ -149,7 +151,7 @@ def _reconstructed(part: _Part, spacing: NDArray[np.float64], factors: Triple) -
     sigma_mm = min(staircase_mm, (0.25 + 0.05 * thick) * part.radius_mm)
     x, y, z = (sigma_mm * k / h for k, h in zip(factors, spacing.tolist(), strict=True))
     cells = int(np.count_nonzero(part.inside)) * factors[0] * factors[1] * factors[2]
-    for left in reversed(range(3 + int(2.5 * max(0.0, thick - 2.5)))):
+    for left in reversed(range(3 + int(2.5 * min(max(0.0, thick - 2.5), MOST_ROUGH_MM)))):
         flatten(level, (x, y, z), scratch)
         if left < 2:
             level += _offset_to_volume(level, cells, thick)

@@ -1,7 +1,13 @@
 """Images that SimpleITK reads and writes: MetaImage and others."""
 
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +20,8 @@ from ptvkit.io.segment import Segment
 
 LPS: Final = np.array([-1.0, -1.0, 1.0])
 MOST_BYTES: Final = 4_000_000_000
+LONGEST_HEADER: Final = 100_000
+LARGEST: Final = 1e12
 
 
 def _library() -> Any:
@@ -37,17 +45,20 @@ def read_itk(path: PathLike) -> list[Segment]:
         When it is not three-dimensional or sheared.
     """
     place = Path(path)
-    with open_input(place, "an .mha file"):
-        pass
+    with open_input(place, "an .mha file") as file:
+        start = _check_header(file, place)
     itk = _library()
     reader = itk.ImageFileReader()
     reader.SetFileName(str(place))
     try:
-        reader.ReadImageInformation()
-        size = reader.GetSize()
-        if np.prod(size, dtype=float) > min(MOST_BYTES, 2000.0 * max(place.stat().st_size, 1)):
-            raise RuntimeError(f"its header promises {' × '.join(map(str, size))} voxels")
-        image = reader.Execute()
+        with _own_words_unheard():
+            reader.ReadImageInformation()
+            size = reader.GetSize()
+            if np.prod(size, dtype=float) > min(MOST_BYTES, 2000.0 * max(place.stat().st_size, 1)):
+                raise RuntimeError(f"its header promises {' × '.join(map(str, size))} voxels")
+            image = reader.Execute()
+            if start:
+                _check_compressed(place, start, image.GetNumberOfPixels() * image.GetSizeOfPixelComponent())
     except (RuntimeError, MemoryError, OverflowError) as error:
         why = " ".join(str(error).split())[-100:]
         raise FileError(f"{place}: is damaged or cannot be read ({why}); write it again") from None
@@ -61,6 +72,77 @@ def read_itk(path: PathLike) -> list[Segment]:
         Segment(name="", shape=Mask.from_array(array == value, grid.affine, name=f"{place} ({value})"), number=value)
         for value in labels
     ]
+
+
+def _check_header(file: BinaryIO, path: Path) -> int:
+    """Refuse what the library takes on trust: other files to read, numbers that no image has, sizes that are wrong.
+
+    Returns
+    -------
+    int
+        Where the voxels begin, if they are compressed; otherwise 0.
+
+    Raises
+    ------
+    FileError, GridError
+    """
+    content = file.read(LONGEST_HEADER)
+    end = re.search(rb"^ElementDataFile *= *(.*?)\s*?\n", content, re.MULTILINE)
+    if end is None:
+        raise FileError(f"{path}: is damaged or no MetaImage (its header does not end); write it again")
+    if end[1] != b"LOCAL":
+        raise FileError(f"{path}: keeps its voxels in another file; save it as one .mha file")
+    lines = content[: end.start()].decode("ascii", "replace").splitlines()
+    header = {key.strip(): values.split() for key, _, values in (line.partition("=") for line in lines)}
+    for key, values in header.items():
+        for value in values:
+            with suppress(ValueError):
+                if not abs(float(value)) < LARGEST:  # it would search for the axes of such a matrix for ever
+                    raise FileError(f"{path}: is damaged ({key[:40]} holds {float(value):g}); write it again")
+    if header.get("NDims") != ["3"]:  # other numbers are where it crashes
+        raise GridError(f"{path}: needs three axes and one value for each voxel")
+    if header.get("CompressedData", ["False"])[:1] == ["False"]:
+        return 0
+    stored = os.fstat(file.fileno()).st_size - end.end()
+    if header.get("CompressedDataSize") != [str(stored)]:
+        raise FileError(
+            f"{path}: is damaged (it holds {stored} bytes of voxels, not as many as promised); write it again"
+        )
+    return end.end()
+
+
+def _check_compressed(path: Path, start: int, size: int) -> None:
+    """The library takes voxels that it could not inflate for read, with what stood in memory before."""
+    stream, left = zlib.decompressobj(wbits=47), size
+    with path.open("rb") as file:
+        file.seek(start)
+        while not stream.eof and left >= 0 and (chunk := stream.unconsumed_tail or file.read(1 << 20)):
+            try:
+                left -= len(stream.decompress(chunk, 1 << 24))
+            except zlib.error as error:
+                raise RuntimeError(str(error)) from None
+    if not stream.eof or left:
+        raise RuntimeError("its compressed voxels are not as many as promised")
+
+
+@contextmanager
+def _own_words_unheard() -> Iterator[None]:
+    """Hold back what the library's C++ writes to stderr; it is let out if no exception tells the same."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # a process without one
+        yield
+        return
+    with TemporaryFile() as heard:
+        try:
+            os.dup2(heard.fileno(), 2)
+            yield
+            os.dup2(stderr, 2)
+            heard.seek(0)
+            os.write(2, heard.read())
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def from_itk(image: Any, path: PathLike) -> tuple[NDArray[Any], Grid]:

@@ -72,9 +72,9 @@ def as_labels(stored: Numbers, slope: float, intercept: float, path: Path) -> Nu
     is_scaled = (slope, intercept) != (1.0, 0.0)
     if not is_scaled and stored.dtype.kind in "iu":
         return stored
-    if not is_scaled and not stored.any():
-        return np.zeros(stored.size, np.uint8)
     with np.errstate(invalid="ignore", over="ignore"):
+        if not is_scaled and not stored.any():
+            return np.zeros(stored.size, np.uint8)
         values = stored.astype(np.float64)
         if is_scaled:
             values *= slope

@@ -28,7 +28,7 @@ TO_RAS: Final[Mapping[str, tuple[float, float, float]]] = {
 MOST_BYTES: Final = 4_000_000_000
 LONGEST_HEADER: Final = 1_000_000
 USUAL: Final[Sequence[Colour]] = ((232, 65, 60), (242, 180, 60), (63, 184, 232), (143, 208, 90), (201, 139, 219))
-_DAMAGE: Final = (ValueError, TypeError, KeyError, IndexError, zlib.error, EOFError, OSError, MemoryError, LookupError)
+_DAMAGE: Final = (ValueError, TypeError, LookupError, ArithmeticError, zlib.error, EOFError, OSError, MemoryError)
 
 
 def read_nrrd(path: PathLike) -> list[Segment]:
@@ -47,10 +47,11 @@ def read_nrrd(path: PathLike) -> list[Segment]:
     with open_input(place, "a .nrrd file") as file:
         content = file.read(MOST_BYTES)
     try:
-        header, start = _header(content)
-        array = _array(header, content, start, place)
-        grid, layers = _grid(header, array, place)
-        return _segments(header, layers, grid, place)
+        with np.errstate(invalid="raise", over="raise"):  # a number that is none, or too large for its field
+            header, start = _header(content)
+            array = _array(header, content, start, place)
+            grid, layers = _grid(header, array, place)
+            return _segments(header, layers, grid, place)
     except (FileError, MaskError, GridError):
         raise
     except _DAMAGE as error:

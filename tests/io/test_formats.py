@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,6 +208,37 @@ def test_damaged_files_are_told(ending: str, tmp_path: Path) -> None:
             told = str(error)
         assert path.name in told
         assert "\n" not in told
+
+
+HEADERS = {
+    "sizes no array has": (".seg.nrrd", rb"sizes: \d+", b"sizes: 1e99", "is damaged"),
+    "sizes that promise gigabytes": (".seg.nrrd", rb"sizes: \d+", b"sizes: 900000000", "is damaged"),
+    "origin that is no number": (".seg.nrrd", rb"space origin: \([^,]*", b"space origin: (nan", "must be a finite"),
+    "label beyond its type": (".seg.nrrd", rb"LabelValue:=\d+", b"LabelValue:=nan", "is damaged"),
+    "voxels elsewhere": (".seg.nrrd", rb"encoding: gzip", b"encoding: gzip\ndata file: /etc/passwd", "in another file"),
+    "matrix that is searched for ever": (".mha", rb"(TransformMatrix = \S+ \S+ \S+) \S+", rb"\1 1e308", "holds 1e+308"),
+    "a million axes": (".mha", rb"NDims = 3", b"NDims = 999999", "needs three axes"),
+    "other file": (".mha", rb"ElementDataFile = LOCAL", b"ElementDataFile = /etc/passwd", "in another file"),
+    "compressed size": (".mha", rb"CompressedDataSize = \d+", b"CompressedDataSize = 0", "not as many as promised"),
+    "damaged voxels": (".mha", rb"(?<=LOCAL\n.)[^\0](?=.{9})", b"\xff", "is damaged"),
+    "end of voxels": (".mha", rb".{4}\Z", b"abcd", "is damaged"),
+    "no header": (".mha", rb"ElementDataFile", b"ElementDataFill", "header does not end"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_headers_that_lie(case: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ending, old, new, says = HEADERS[case]
+    path = tmp_path / f"x{ending}"
+    write_segments(path, segments_on(GRIDS["oblique"], 2, overlap=False)[:1])
+    content, count = re.subn(old, new, path.read_bytes(), count=1, flags=re.DOTALL)
+    assert count == 1
+    path.write_bytes(content)
+    with pytest.raises(pk.PtvkitError, match=re.escape(says)) as raised:
+        read_segments(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+    assert capfd.readouterr().err == ""  # a library in C++ has words of its own
 
 
 def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

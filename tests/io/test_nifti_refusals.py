@@ -54,6 +54,7 @@ HEADERS: dict[str, tuple[dict[int, tuple[str, Any]], type[PtvkitError], str]] = 
     "voxels beyond the end": ({108: ("f", 4096.0)}, FileError, "more than the file can hold"),
     "infinite slope": ({112: ("f", float("inf"))}, FileError, "scales values by inf"),
     "unknown unit": ({123: ("B", 5)}, FileError, "unknown unit 5"),
+    "metres": ({123: ("B", 1)}, GridError, "more than 50 mm along an axis; is its unit mm"),
     "pair": ({344: ("4s", b"ni1\0")}, FileError, ".hdr/.img pair"),
     "no magic": ({344: ("4s", b"abcd")}, FileError, ".hdr/.img pair, or damaged"),
     "NaN affine": ({280: ("f", float("nan"))}, GridError, "must be a finite 4×4 matrix"),

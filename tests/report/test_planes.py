@@ -1,5 +1,6 @@
 """The picture: letters on the right edges, contours where the structures are, one scale."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ptvkit.report.planes import target_figure
 from ptvkit.report.style import COLOURS, save_figure
 from tests.conftest import AXES
 
+ROOT = Path(__file__).parents[2]
 CENTRE = np.array([12.0, -7.0, 21.0])
 SEMI = np.array([14.0, 9.0, 19.0])
 
@@ -112,10 +114,24 @@ def test_nothing_to_draw() -> None:
         target_figure(None, None, {"GTV": empty})
 
 
-def test_saved_whole_without_pyplot(tmp_path: Path) -> None:
+def test_saved_whole(tmp_path: Path) -> None:
     figure = target_figure(None, None, {"GTV": ellipsoid(AXES["ras"])})
     save_figure(figure, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert "matplotlib.pyplot" not in sys.modules
     with pytest.raises(FileError, match="create it first"):
         save_figure(Figure(), tmp_path / "none" / "a.png")
+
+
+def test_pyplot_and_its_windows_are_left_alone(tmp_path: Path) -> None:
+    # in an interpreter of its own: another test, or a library it uses, may have imported pyplot
+    script = f"""
+import sys
+from ptvkit.report.planes import target_figure
+from ptvkit.report.style import save_figure
+from tests.report.test_planes import AXES, ellipsoid
+
+save_figure(target_figure(None, None, {{"GTV": ellipsoid(AXES["ras"])}}), {str(tmp_path / "a.png")!r})
+sys.exit("matplotlib.pyplot" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+    assert (tmp_path / "a.png").exists()

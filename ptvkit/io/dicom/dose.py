@@ -16,6 +16,8 @@ from ptvkit.errors import DoseError, FileError
 from ptvkit.io.dicom.reading import (
     COPIED,
     TO_RAS,
+    DamageError,
+    code_of,
     damage,
     grid_of,
     numbers,
@@ -55,10 +57,10 @@ def read_rtdose(path: PathLike, *, prescription_gy: float | None = None, frame: 
     place = Path(path)
     data = read_dataset(place, kind="RTDOSE")
     with damage(place):
-        units = str(data.get("DoseUnits", ""))
+        units = code_of(data, "DoseUnits")
         if units != "GY":
             raise DoseError(f"{place}: its dose is in {units or 'no units'}, not Gy; export it as absolute dose")
-        summation = str(data.get("DoseSummationType", ""))
+        summation = code_of(data, "DoseSummationType")
         if summation not in WHOLE:
             told(place, f"is the dose of a {summation or 'part that is not said'}, not of a whole plan")
         values, offsets = _values(data, place), _offsets(data)
@@ -87,16 +89,16 @@ def _values(data: "Dataset", path: Path) -> NDArray[np.float32]:
     rows, columns, planes = int(data.Rows), int(data.Columns), int(data.get("NumberOfFrames", 1) or 1)
     bits = int(data.BitsAllocated)
     if bits not in (16, 32) or min(rows, columns, planes) < 1:
-        raise ValueError(f"{rows}×{columns}×{planes} values of {bits} bits")
+        raise DamageError(f"{rows}×{columns}×{planes} values of {bits} bits")
     kind = np.dtype(f"{'i' if int(data.get('PixelRepresentation', 0)) else 'u'}{bits // 8}")
     kind = kind.newbyteorder(">" if syntax == UNCOMPRESSED[2] else "<")
     content = data.PixelData
     if len(content) < rows * columns * planes * kind.itemsize:
-        raise ValueError(f"{len(content)} bytes of pixels, {rows * columns * planes * kind.itemsize} promised")
+        raise DamageError(f"{len(content)} bytes of pixels, {rows * columns * planes * kind.itemsize} promised")
     stored = np.frombuffer(content, kind, rows * columns * planes).reshape(planes, rows, columns)
     scale = float(data.DoseGridScaling)
     if not np.isfinite(scale) or scale <= 0:
-        raise ValueError(f"DoseGridScaling is {scale}")
+        raise DamageError(f"DoseGridScaling is {scale}")
     return (stored * scale).astype(np.float32)
 
 

@@ -1,15 +1,19 @@
 """DICOM files, opened so that whatever is in them ends in a value or in one clear line."""
 
 import os
+import re
 import struct
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptvkit.errors import FileError, GridError, PtvkitWarning
+from ptvkit.errors import FileError, GridError, PtvkitError, PtvkitWarning
 from ptvkit.geometry.grid import Grid
 from ptvkit.io.files import PathLike, open_input
 
@@ -32,6 +36,8 @@ COPIED: Final = (
 )
 """Of the patient and the study: what a file of theirs must carry, and nothing else."""
 MOST_BYTES: Final = 2_000_000_000
+MOST_INFLATED: Final = 256_000_000
+DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 DEEPEST: Final = 16
 """Sequences within sequences; radiotherapy files have five."""
 PREAMBLE: Final = 128
@@ -53,8 +59,17 @@ def kind_of(path: PathLike) -> str:
     ------
     FileError
     """
-    data = read_dataset(path, headers_only=True)
-    return KINDS.get(str(data.get("SOPClassUID", "")), str(data.get("Modality", "unknown")))
+    return _kind(read_dataset(path, headers_only=True))
+
+
+def _kind(data: "Dataset") -> str:
+    return KINDS.get(str(data.get("SOPClassUID", "")), code_of(data, "Modality") or "unknown")
+
+
+def code_of(data: "Dataset", name: str) -> str:
+    """A code that may be shown; not what else stands in its place in a damaged file, such as a patient's name."""
+    found = str(data.get(name, ""))
+    return found if re.fullmatch(r"[A-Z0-9_]{1,16}", found) else ""
 
 
 def require_pydicom() -> Any:
@@ -94,65 +109,102 @@ def read_dataset(path: PathLike, *, kind: str | None = None, headers_only: bool 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                _refuse_floods(file, place)
+                file.seek(0)
                 data: Dataset = pydicom.dcmread(file, stop_before_pixels=headers_only)
                 _check_depth(data, 0)
-        except _DAMAGE as error:
+        except PtvkitError:
+            raise
+        except OSError as error:
+            if error.errno is not None:  # the disk's, not the parser's
+                raise
             raise _damaged(place, error) from None
-    found = KINDS.get(str(data.get("SOPClassUID", "")), str(data.get("Modality", "unknown")))
-    if kind is not None and found != kind:
-        raise FileError(f"{place}: is of kind {found}; give one of kind {kind}")
+        except _damage_types() as error:
+            raise _damaged(place, error) from None
+    if kind is not None and _kind(data) != kind:
+        raise FileError(f"{place}: is of kind {_kind(data)}; give one of kind {kind}")
     return data
 
 
-class _NestingError(ValueError):
-    """Sequences nested as no real file has them."""
+class DamageError(ValueError):
+    """What is wrong with a file, in words that repeat nothing of a patient in it."""
 
 
 _DAMAGE: Final = (
     *(ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError, LookupError, ArithmeticError),
-    *(RecursionError, MemoryError, NotImplementedError, struct.error, AssertionError, RuntimeError),
+    *(RecursionError, MemoryError, NotImplementedError, struct.error, zlib.error, AssertionError, RuntimeError),
 )
 """What a parser raises when a file is not what its lengths and types promise."""
 
 
+def _damage_types() -> tuple[type[Exception], ...]:
+    """`_DAMAGE`, and the parser's own."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (*_DAMAGE, BytesLengthException, InvalidDicomError)
+
+
+def _refuse_floods(file: BinaryIO, place: Path) -> None:
+    """Refuse a deflated file that holds far more than it weighs: the parser inflates it at once.
+
+    Raises
+    ------
+    FileError
+    """
+    from pydicom.filereader import _read_file_meta_info, read_preamble  # they leave the file where the content begins
+
+    read_preamble(file, force=False)
+    if str(_read_file_meta_info(file).get("TransferSyntaxUID", "")) != DEFLATED:
+        return
+    stream, room = zlib.decompressobj(-zlib.MAX_WBITS), MOST_INFLATED
+    while chunk := file.read(1 << 20):
+        while chunk and room >= 0:
+            room -= len(stream.decompress(chunk, 1 << 24))
+            chunk = stream.unconsumed_tail
+        if room < 0:
+            raise FileError(
+                f"{place}: holds more than {MOST_INFLATED // 10**6} MB when inflated; export it without compression"
+            )
+
+
 def _damaged(path: Path, error: BaseException) -> FileError:
-    why = " ".join(str(error).split())[:80] or type(error).__name__
+    # the words of a library may hold what it stumbled over: a name that slipped into another element
+    missing = getattr(error, "name", None) if isinstance(error, AttributeError) else None
+    if missing:
+        why = f"it has no {missing}"
+    else:
+        why = str(error) if isinstance(error, DamageError) else "its elements are not what they promise"
     return FileError(f"{path}: is damaged or no DICOM that can be read ({why}); export it again")
 
 
 def _check_depth(data: Any, depth: int) -> None:
     """Parse all sequences now, so that nothing is found to be wrong later on."""
     if depth > DEEPEST:
-        raise _NestingError("sequences too deeply nested")
+        raise DamageError("sequences too deeply nested")
     for element in data:
         if element.VR == "SQ":
             for item in element.value or []:
                 _check_depth(item, depth + 1)
 
 
-def damage(path: PathLike) -> "_Guard":
+@contextmanager
+def damage(path: PathLike) -> Iterator[None]:
     """A context in which what a file lacks, or has in a wrong type, becomes a `FileError` that names it."""
-    return _Guard(Path(path))
-
-
-class _Guard:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from ptvkit.errors import PtvkitError
-
-        if isinstance(error, _DAMAGE) and not isinstance(error, PtvkitError):
-            raise _damaged(self._path, error) from None
+    try:
+        with np.errstate(over="raise", invalid="raise"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pydicom")
+            yield
+    except PtvkitError:
+        raise
+    except _damage_types() as error:
+        raise _damaged(Path(path), error) from None
 
 
 def numbers(values: Any, count: int, what: str) -> Floats:
     """Finite numbers of an element, so many."""
     found = np.array([float(value) for value in values], float)
     if found.shape != (count,) or not np.isfinite(found).all():
-        raise ValueError(f"{what} needs {count} numbers")
+        raise DamageError(f"{what} needs {count} numbers")
     return found
 
 
@@ -161,7 +213,7 @@ def plane_axes(data: Any) -> tuple[Floats, Floats]:
     cosines = numbers(data.ImageOrientationPatient, 6, "ImageOrientationPatient").reshape(2, 3) * TO_RAS
     across, down = cosines / np.linalg.norm(cosines, axis=1, keepdims=True)
     if abs(float(across @ down)) > 1e-3:
-        raise ValueError("ImageOrientationPatient is not right-angled")
+        raise DamageError("ImageOrientationPatient is not right-angled")
     return across, down
 
 

@@ -12,7 +12,7 @@ from ptvkit.errors import FileError, MaskError
 from ptvkit.geometry.contours import region_from_contours
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
-from ptvkit.io.dicom.reading import TO_RAS, Floats, damage, is_dicom, kind_of, read_dataset, told
+from ptvkit.io.dicom.reading import TO_RAS, DamageError, Floats, damage, is_dicom, kind_of, read_dataset, told
 from ptvkit.io.dicom.series import Series, read_series
 from ptvkit.io.files import PathLike
 from ptvkit.io.segment import Colour, Segment
@@ -115,7 +115,7 @@ def _contours(drawn: "Dataset | None") -> tuple[tuple[Floats, ...], int]:
             continue
         values = np.array([float(value) for value in one.ContourData], float)
         if not len(values) or len(values) % 3 or not np.isfinite(values).all():
-            raise ValueError("ContourData is not a list of points")
+            raise DamageError("ContourData is not a list of points")
         found.append(values.reshape(-1, 3) * TO_RAS)
     return tuple(found), left_out
 

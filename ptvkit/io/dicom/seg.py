@@ -15,7 +15,18 @@ from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
-from ptvkit.io.dicom.reading import TO_RAS, Floats, damage, grid_of, numbers, plane_axes, read_dataset, told
+from ptvkit.io.dicom.reading import (
+    TO_RAS,
+    DamageError,
+    Floats,
+    code_of,
+    damage,
+    grid_of,
+    numbers,
+    plane_axes,
+    read_dataset,
+    told,
+)
 from ptvkit.io.dicom.rtstruct_write import segments_of
 from ptvkit.io.dicom.series import read_series
 from ptvkit.io.files import PathLike, refuse_overwrite, write_whole
@@ -47,7 +58,7 @@ def seg_segments(path: PathLike) -> list[Segment]:
     place = Path(path)
     data = read_dataset(place, kind="SEG")
     with damage(place):
-        kind = str(data.get("SegmentationType", ""))
+        kind = code_of(data, "SegmentationType")
         if kind not in ("BINARY", "FRACTIONAL"):
             raise FileError(f"{place}: is a segmentation of type {kind or 'unknown'}; give a binary or fractional one")
         if kind == "FRACTIONAL":
@@ -95,11 +106,11 @@ def _pixels(data: "Dataset", *, fractional: bool) -> NDArray[np.bool_]:
     """Frames (N, rows, columns)."""
     rows, columns, frames = int(data.Rows), int(data.Columns), int(data.NumberOfFrames)
     if min(rows, columns, frames) < 1 or rows * columns * frames > MOST_VOXELS:
-        raise ValueError(f"{frames} frames of {rows}×{columns}")
+        raise DamageError(f"{frames} frames of {rows}×{columns}")
     needed = rows * columns * frames / (1 if fractional else 8)
     encapsulated = bool(data.file_meta.TransferSyntaxUID.is_encapsulated)
     if not encapsulated and len(data.PixelData) < needed:
-        raise ValueError("fewer pixels than promised")
+        raise DamageError("fewer pixels than promised")
     values = np.asarray(data.pixel_array).reshape(frames, rows, columns)
     if fractional:
         most = float(data.get("MaximumFractionalValue", 255) or 255)
@@ -135,10 +146,10 @@ def _grid(data: "Dataset", places: Floats, path: Path) -> tuple[Grid, NDArray[np
     step = abs(float(given)) if given else float(steps.min()) if len(steps) else 1.0
     layer = np.rint((heights - heights.min()) / step).astype(np.int64)
     if np.abs(heights - heights.min() - layer * step).max() > 0.05 * step:
-        raise ValueError("its frames are not evenly spaced")
+        raise DamageError("its frames are not evenly spaced")
     count = int(layer.max()) + 1
     if count * int(data.Rows) * int(data.Columns) > MOST_VOXELS:
-        raise ValueError(f"its frames reach over {count} slices")
+        raise DamageError(f"its frames reach over {count} slices")
     base = places[int(heights.argmin())]
     filled = base + np.arange(count)[:, None] * normal * step
     shape = (int(data.Rows), int(data.Columns))

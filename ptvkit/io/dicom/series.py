@@ -102,6 +102,8 @@ def _sorted(place: Path, slices: Sequence["Dataset"]) -> Series:
     places = np.array([numbers(one.ImagePositionPatient, 3, "ImagePositionPatient") * TO_RAS for one in slices])
     shape = (int(first.Rows), int(first.Columns))
     grid, order = grid_of(across, down, spacing, shape, places, place, thickness_mm=_thickness(first))
+    if len({str(one.SOPInstanceUID) for one in slices}) < len(slices):
+        raise FileError(f"{place}: two of its slices have the same SOPInstanceUID; export the series again")
     return Series(path=place, grid=grid, slices=tuple(slices[n] for n in order))
 
 
