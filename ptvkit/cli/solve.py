@@ -71,6 +71,13 @@ def solve(
         course = course_of(checked(tables, source), source)
         if not course.setup and course.breathing is None and own_trace is None:
             raise MotionError("nothing displaces the target; give --study liver-protocol, or --error")
+        courses = {"the population": course}
+        if own_trace is not None:
+            breathing = {"trace": str(own_trace), "axes": axes, "patient_position": patient_position}
+            if "reference" not in tables.get("breathing", {}):
+                raise MotionError("--own-trace: give --reference, the position that was planned on, or a --study")
+            own = merged(tables, {"breathing": breathing})
+            courses["this patient's breathing"] = course_of(checked(own, source), source)
         target = Structure.parse(ctv).read()
         taken = None if organ is None else Structure.parse(organ).read()
 
@@ -91,13 +98,7 @@ def solve(
                     progress=tell,
                 )
 
-        found = {"the population": solved("margins", course)}
-        if own_trace is not None:
-            breathing = {"trace": str(own_trace), "axes": axes, "patient_position": patient_position}
-            if "reference" not in tables.get("breathing", {}):
-                raise MotionError("--own-trace: give --reference, the position that was planned on, or a --study")
-            own = merged(tables, {"breathing": breathing})
-            found["this patient's breathing"] = solved("own margins", course_of(checked(own, source), source))
+        found = {whose: solved(f"margins for {whose}", with_course) for whose, with_course in courses.items()}
     if json:
         import json as text
 
