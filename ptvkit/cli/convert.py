@@ -9,8 +9,7 @@ from ptvkit.cli.options import as_label, files_of, print_rows, told_warnings
 from ptvkit.errors import FileError, MaskError
 
 if TYPE_CHECKING:
-    from ptvkit.io.formats import Frame
-    from ptvkit.io.segment import Segment
+    from ptvkit.io.segment import Frame, Segment
 
 FRAMES = ("RAS", "LPS")
 KINDS = ("rtstruct", "seg")
@@ -36,8 +35,9 @@ def convert(
 ) -> None:
     """Write structures in another format: voxels, contours or a surface, placed where they were."""
     from ptvkit.io.files import refuse_overwrite
-    from ptvkit.io.formats import Wish, format_of, grid_of_image, read_segments, write_segments
+    from ptvkit.io.formats import format_of, grid_of_image, read_segments, write_segments
     from ptvkit.io.provenance import Provenance, source_of, write_sidecar
+    from ptvkit.io.segment import Wish
 
     if frame is not None and frame.upper() not in FRAMES:
         raise FileError(f"--frame {frame}: use RAS or LPS")

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -23,29 +23,9 @@ from ptvkit.io.files import PathLike
 from ptvkit.io.itk import read_itk, write_itk
 from ptvkit.io.nifti import read_grid, read_label_map, read_mask, write_labels, write_mask
 from ptvkit.io.nrrd import read_nrrd, write_nrrd
-from ptvkit.io.segment import Segment
+from ptvkit.io.segment import Frame, Segment, Wish
 
-Frame = Literal["RAS", "LPS"]
 NIFTI: Final = (".nii", ".nii.gz")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """How structures are to be written.
-
-    Attributes
-    ----------
-    grid : Grid or None
-        Of the voxels, in formats that have them.
-    reference : path or None
-        The image series, in DICOM.
-    frame : {"RAS", "LPS"} or None
-        Of the vertices, in meshes.
-    """
-
-    grid: Grid | None = None
-    reference: PathLike | None = None
-    frame: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

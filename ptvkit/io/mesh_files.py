@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import trimesh
@@ -12,16 +12,13 @@ from ptvkit.errors import FileError, MaskError
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.solid import region_from_mesh
 from ptvkit.io.files import open_input, write_whole
-from ptvkit.io.segment import Segment
-
-if TYPE_CHECKING:
-    from ptvkit.io.formats import Frame, Wish
+from ptvkit.io.segment import Frame, Segment, Wish
 
 SIDES: Final = {"RAS": np.array([1.0, 1.0, 1.0]), "LPS": np.array([-1.0, -1.0, 1.0])}
 MOST_BYTES: Final = 500_000_000
 
 
-def read(path: Path, frame: "Frame | None") -> list[Segment]:
+def read(path: Path, frame: Frame | None) -> list[Segment]:
     """The structure that a closed surface encloses.
 
     Raises
@@ -50,7 +47,7 @@ def read(path: Path, frame: "Frame | None") -> list[Segment]:
     return [Segment(name=path.stem, shape=region_from_mesh(mesh, name=str(path)), number=1)]
 
 
-def write_segments(path: Path, segments: Sequence[Segment], wish: "Wish") -> None:
+def write_segments(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
     """Write one structure's surface: closed, facing outwards, mm.
 
     Raises

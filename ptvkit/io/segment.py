@@ -1,11 +1,15 @@
-"""The segment: one named structure of a file, whatever the file's format."""
+"""The segment: one named structure of a file, whatever the file's format, and how it is wished to be written."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
+from ptvkit.io.files import PathLike
 
 Colour = tuple[int, int, int]
+Frame = Literal["RAS", "LPS"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +35,22 @@ class Segment:
     number: int | None = None
     colour: Colour | None = None
     kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How structures are to be written.
+
+    Attributes
+    ----------
+    grid : Grid or None
+        Of the voxels, in formats that have them.
+    reference : path or None
+        The image series, in DICOM.
+    frame : {"RAS", "LPS"} or None
+        Of the vertices, in meshes.
+    """
+
+    grid: Grid | None = None
+    reference: PathLike | None = None
+    frame: Frame | None = None

@@ -6,7 +6,8 @@ import nibabel as nib
 import numpy as np
 
 import ptvkit as pk
-from ptvkit.io.formats import Wish, write_segments
+from ptvkit.io.formats import write_segments
+from ptvkit.io.segment import Wish
 from tests.io.dicom.making import write_series
 
 GRID = pk.Grid(shape=(14, 12, 6), affine=np.array([[-2.0, 0, 0, 9], [0, -2, 0, 7], [0, 0, 3, -5], [0, 0, 0, 1]]))

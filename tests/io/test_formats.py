@@ -17,8 +17,8 @@ from scipy.spatial.transform import Rotation
 import ptvkit as pk
 from ptvkit.cli import main
 from ptvkit.errors import FileError, MaskError
-from ptvkit.io.formats import Wish, read_segments, read_structure, write_segments
-from ptvkit.io.segment import Segment
+from ptvkit.io.formats import read_segments, read_structure, write_segments
+from ptvkit.io.segment import Segment, Wish
 from tests.conftest import AXES, affine_of
 from tests.io.dicom.making import random_mask, write_series
 
