@@ -48,11 +48,11 @@ from .motion.simulate import simulate_coverage
 from .motion.split import Cost, coverage_split
 from .motion.trajectory import Trajectory
 from .motion.variation import Variation
-from .study.limits import read_limits
+from .request.limits import read_limits
 from .study.recipe_check import RecipeCheck, check_recipe
-from .study.results import read_results
-from .study.run import Outcome, merge_study, run_study
 from .study.solve import Solution, Trial, solve_margin
+from .work.results import read_results
+from .work.study import Outcome, merge_study, run_study
 
 __all__ = [
     "Breathing",

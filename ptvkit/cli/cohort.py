@@ -139,7 +139,7 @@ def dataset_root(cases: "Sequence[Case]") -> Path:
 
 def results(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Row, str]]:
     """Each case as it ends, with the traceback of a bug; a worker that dies costs its own case alone."""
-    from ptvkit.study.executors import is_lost, open_executors
+    from ptvkit.work.executors import is_lost, open_executors
 
     waiting = deque(jobs)
     busy: dict[Future[tuple[Row, str]], tuple[Executor, Job]] = {}

@@ -67,15 +67,14 @@ def demo(
 
 def study_report(out: Path) -> None:
     """Run the demo's study on its files, anew."""
-    from importlib.resources import files
-
     from ptvkit.errors import FileError
     from ptvkit.io.files import write_whole
-    from ptvkit.study.journal import SUFFIX
-    from ptvkit.study.run import JOURNAL
+    from ptvkit.request.reading import packaged
+    from ptvkit.work.journal import SUFFIX
+    from ptvkit.work.study import JOURNAL
 
     path = out / "study.toml"
-    content = files("ptvkit.study").joinpath("demo-study.toml").read_bytes()
+    content = packaged("demo-study.toml")
     if path.exists() and path.read_bytes() != content:
         raise FileError(f"{path}: is another study; choose another folder (-o), or remove it")
     (out / f"{JOURNAL}{SUFFIX}").unlink(missing_ok=True)

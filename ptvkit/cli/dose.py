@@ -55,7 +55,7 @@ def dose(
     from ptvkit.io.dicom.frames import refuse_other_frames
     from ptvkit.io.dose import read_dose
     from ptvkit.io.files import refuse_overwrite
-    from ptvkit.study.limits import BUILT_IN, read_limits
+    from ptvkit.request.limits import BUILT_IN, read_limits
 
     named = [name_and_file(text) for text in structures]
     inputs = [dose, *(file.path for _, file in named), *([image] if image else [])]

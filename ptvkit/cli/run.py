@@ -13,7 +13,7 @@ from ptvkit.cli.options import print_rows, told_warnings
 from ptvkit.errors import MotionError
 
 if TYPE_CHECKING:
-    from ptvkit.study.run import Outcome, Plan
+    from ptvkit.work.study import Outcome, Plan
 
 FAILED = 3
 """Exit status when some cases failed, or parts are missing."""
@@ -38,7 +38,7 @@ def run(
 
     Exit status 3: it ran, but some cases failed.
     """
-    from ptvkit.study.run import plan_study, run_study
+    from ptvkit.work.study import plan_study, run_study
 
     if dry_run:
         print_plan(plan_study(study))
@@ -58,7 +58,7 @@ def merge(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder with their journals.", metavar="DIR")],
 ) -> None:
     """Join the shards of a study into results.csv."""
-    from ptvkit.study.run import merge_study
+    from ptvkit.work.study import merge_study
 
     started = perf_counter()
     told(study, out, merge_study(study, out), perf_counter() - started, None)
@@ -68,21 +68,20 @@ def new_study(
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", metavar="FILE")] = Path("study.toml"),
 ) -> None:
     """Write a commented study file that runs as it is, on the built-in phantom."""
-    from importlib.resources import files
-
     from ptvkit.errors import FileError
     from ptvkit.io.files import write_whole
+    from ptvkit.request.reading import packaged
 
     if out.exists():
         raise FileError(f"{out}: is there already; choose another name")
     with write_whole(out) as file:
-        file.write(files("ptvkit.study").joinpath("new-study.toml").read_bytes())
+        file.write(packaged("new-study.toml"))
     print(f"{out}: run it with  ptvkit run {out} -o out/")
 
 
 def print_plan(plan: "Plan") -> None:
     """What would run, and roughly how long."""
-    from ptvkit.study.work import target_key
+    from ptvkit.work.study_tasks import target_key
 
     patients = plan.content.get("simulation", {}).get("patients", 1000)
     many = len(plan.cases) * len(plan.cells)
@@ -114,7 +113,7 @@ def told(study: Path, out: Path, outcome: "Outcome", seconds: float, shard: str 
         print(f"ptvkit: {case}: {reason}", file=sys.stderr)
     if outcome.results is not None:
         from ptvkit.report.study_page import write_study_page
-        from ptvkit.study.run import plan_study
+        from ptvkit.work.study import plan_study
 
         print(f"{outcome.results}: {outcome.rows} rows, {len(outcome.failed)} cases failed. {seconds:.1f} s.")
         print(f"{write_study_page(plan_study(study), outcome, out)}: the report")

@@ -1,7 +1,6 @@
 """`ptvkit simulate`: what motion costs a target and its PTV."""
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from ptvkit.dose.result import DoseResult
     from ptvkit.motion.residuals import Residual
     from ptvkit.motion.result import CoverageResult
-    from ptvkit.study.schema import StudyFile
+    from ptvkit.request.request import Request
+    from ptvkit.request.schema import Tables
     from ptvkit.study.simulation import Simulation
 
 OUTPUTS = (
@@ -120,7 +120,7 @@ def simulate(
     Writes coverage.json, coverage.csv, two maps of probability and four pictures; with a dose also dose.json, dose.csv
     and three more.
     """
-    from ptvkit.study.file import checked, read_study
+    from ptvkit.request.request import Request
 
     started = perf_counter()
     given = {
@@ -154,12 +154,13 @@ def simulate(
         },
     }
     with told_warnings() as warned:
-        content = merged(read_study(study) if study else {}, given)
-        tables = checked(content, study or "the options")
+        content = merged(Request.load(study).content if study else {}, given)
+        request = Request(content=content, source=study or "the options")
+        tables = request.tables
         for key in ("ctv", "ptv"):
             if getattr(tables.cases, key) is None:
                 raise MotionError(f"--{key}: is missing; give the {key.upper()}'s mask")
-        found = run(tables, content, study, out, warned, extras=Extras(pictures, maps))
+        found = run(request, study, out, warned, extras=Extras(pictures, maps))
     if json:
         sys.stdout.write((out / "coverage.json").read_text(encoding="utf-8"))
     else:
@@ -168,19 +169,17 @@ def simulate(
         print_budget(found)
 
 
-def run(
-    tables: "StudyFile", content: Mapping[str, Any], study: str | None, out: Path, warned: list[str], *, extras: Extras
-) -> "Simulation":
+def run(request: "Request", study: str | None, out: Path, warned: list[str], *, extras: Extras) -> "Simulation":
     """Simulate and write."""
     from ptvkit.io.coverage_files import write_coverage
     from ptvkit.io.dicom.frames import refuse_other_frames
     from ptvkit.io.dose_files import write_dose_result
     from ptvkit.io.files import refuse_overwrite, write_together
     from ptvkit.io.provenance import Provenance, source_of
-    from ptvkit.study.file import course_of, dose_of
     from ptvkit.study.simulation import simulate_all
+    from ptvkit.work.values import course_of, dose_of
 
-    course = course_of(tables, study or "the options")
+    tables, course = request.tables, course_of(request)
     if not course.setup and course.breathing is None and course.guidance is None:
         raise MotionError("nothing displaces the target; give --study liver-protocol, --error, or --breathing")
     targets = [Structure.parse(str(path)) for path in (tables.cases.ctv, tables.cases.ptv)]
@@ -190,7 +189,7 @@ def run(
     ctv, ptv = (target.read() for target in targets)
     if not ctv.grid.matches(ptv.grid):
         note(warned, f"{ctv.name} and {ptv.name} are on different grids; the PTV's surface is resampled onto the CTV's")
-    planned = dose_of(tables, ptv, study or "the options")
+    planned = dose_of(request, ptv)
     found = simulate_all(ctv, ptv, course, tables.simulation, progress_bar, dose=planned)
     provenance = Provenance(inputs=tuple(source_of(path) for path in sorted(files)), method="simulation", margins={})
     with write_together(out, files) as stage:
@@ -199,14 +198,16 @@ def run(
             stage,
             home=out,
             provenance=provenance,
-            asked=content,
+            asked=request.content,
             residuals=found.residuals,
             costs=found.costs,
             maps=found.maps if extras.maps else None,
             warnings=warned,
         )
         if found.dosed is not None:
-            write_dose_result(found.dosed, stage, home=out, provenance=provenance, asked=content, warnings=warned)
+            write_dose_result(
+                found.dosed, stage, home=out, provenance=provenance, asked=request.content, warnings=warned
+            )
         if extras.pictures:
             from ptvkit.report.coverage_charts import save_pictures
             from ptvkit.report.dose_charts import save_dose_pictures
@@ -218,9 +219,9 @@ def run(
     return found
 
 
-def input_files(tables: "StudyFile", study: str | None) -> set[Path]:
+def input_files(tables: "Tables", study: str | None) -> set[Path]:
     """Files that the simulation reads, but for the masks."""
-    from ptvkit.study.file import BUILT_IN
+    from ptvkit.request.reading import BUILT_IN
 
     traces = [] if tables.breathing is None or tables.breathing.trace is None else tables.breathing.trace
     paths = [traces] if isinstance(traces, str) else list(traces)

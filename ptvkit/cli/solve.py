@@ -56,8 +56,9 @@ def solve(
     from typing import cast
 
     from ptvkit.errors import MotionError
-    from ptvkit.study.file import checked, course_of, read_study
+    from ptvkit.request.request import Request
     from ptvkit.study.solve import Shape, solve_margin
+    from ptvkit.work.values import course_of
 
     given = {
         "errors": [parsed_error(text) for text in error] if error else None,
@@ -67,8 +68,8 @@ def solve(
     }
     source = study or "the options"
     with told_warnings() as warned:
-        tables = merged(read_study(study) if study else {}, given)
-        course = course_of(checked(tables, source), source)
+        tables = merged(Request.load(study).content if study else {}, given)
+        course = course_of(Request(content=tables, source=source))
         if not course.setup and course.breathing is None and own_trace is None:
             raise MotionError("nothing displaces the target; give --study liver-protocol, or --error")
         courses = {"the population": course}
@@ -77,7 +78,7 @@ def solve(
             if "reference" not in tables.get("breathing", {}):
                 raise MotionError("--own-trace: give --reference, the position that was planned on, or a --study")
             own = merged(tables, {"breathing": breathing})
-            courses["this patient's breathing"] = course_of(checked(own, source), source)
+            courses["this patient's breathing"] = course_of(Request(content=own, source=source))
         target = Structure.parse(ctv).read()
         taken = None if organ is None else Structure.parse(organ).read()
 

@@ -66,11 +66,11 @@ def find_cases(given: str, *, leave_out: Path) -> list[Case]:
     elif any(sign in given for sign in WILDCARDS):
         found = _by_pattern(given)
     else:
-        raise FileError(f"--each {given}: is no folder; give a folder, or a pattern in quotes: 'patients/*/gtv.nii.gz'")
+        raise FileError(f"{given}: is no folder; give a folder, or a pattern in quotes: 'patients/*/gtv.nii.gz'")
     results = Path(os.path.realpath(leave_out))
     kept = [case for case in found if results not in (p := Path(os.path.realpath(case.path)), *p.parents)]
     if not kept:
-        raise FileError(f"--each {given}: {_none_found(folder)}")
+        raise FileError(f"{given}: {_none_found(folder)}")
     _refuse_same(kept, given)
     return sorted(kept, key=lambda case: case.name)
 
@@ -101,7 +101,7 @@ def _in_folder(folder: Path) -> list[Case]:
 def _by_pattern(given: str) -> list[Case]:
     parts = PurePath(given).parts
     if "**" in parts:
-        raise FileError(f"--each {given}: ** could match at any depth; write a * for each folder")
+        raise FileError(f"{given}: ** could match at any depth; write a * for each folder")
     first = next(n for n, part in enumerate(parts) if any(sign in part for sign in WILDCARDS))
     base, varying = Path(*parts[:first]), parts[first:]
     found = []
@@ -127,7 +127,7 @@ def _refuse_same(cases: list[Case], given: str) -> None:
     for case in cases:
         other = seen.setdefault(case.name.casefold(), case.path)
         if other is not case.path:
-            raise FileError(f"--each {given}: {other} and {case.path} are both named {case.name}; rename one of them")
+            raise FileError(f"{given}: {other} and {case.path} are both named {case.name}; rename one of them")
 
 
 def _none_found(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """The margin: six distances, one for each direction of the patient."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Self
@@ -138,6 +139,48 @@ class Margin:
         if len(set(values.values())) == 1:
             return f"{values['S']:g} mm"
         return " ".join(f"{letter} {value:g}" for letter, value in values.items()) + " mm"
+
+
+PAIRS: Final = {"LR": "LR", "AP": "AP", "SI": "SI", "all": "RLAPSI"}
+"""Letters that a key of a margin's table stands for, beside the letters themselves."""
+
+
+def as_margin(value: "Margin | float | str | Mapping[str, float]", name: str = "margin") -> Margin:
+    """A margin from a number of mm, text, or a table of letters, axes and ``all``; narrower keys win.
+
+    Parameters
+    ----------
+    value : Margin, float, str or mapping
+        As in ``10``, ``"10,S=12"``, ``{"all": 5, "SI": 8}``.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    MarginError
+
+    Examples
+    --------
+    >>> as_margin({"all": 5, "SI": 8, "I": 9}).letters
+    {'R': 5.0, 'L': 5.0, 'A': 5.0, 'P': 5.0, 'S': 8.0, 'I': 9.0}
+    """
+    if isinstance(value, Margin):
+        return value
+    try:
+        if isinstance(value, str):
+            return Margin.parse(value)
+        return _from_table(value) if isinstance(value, Mapping) else Margin.uniform(value)
+    except MarginError as error:
+        raise MarginError(f"{name}: {error}") from None
+
+
+def _from_table(table: Mapping[str, float]) -> Margin:
+    letters = dict.fromkeys(DIRECTIONS, 0.0)
+    for key, value in sorted(table.items(), key=lambda pair: -len(PAIRS.get(pair[0], "x"))):
+        if key not in PAIRS and key not in letters:
+            raise MarginError(f"{key!r} is no direction; use R L A P S I, LR AP SI, or all")
+        letters |= dict.fromkeys(PAIRS.get(key, str(key)), value)
+    return Margin.from_letters(letters)
 
 
 def in_nodes(grid: Grid, margin: Margin, frame: NDArray[np.float64] = PATIENT) -> SemiAxes:

@@ -10,8 +10,8 @@ from ptvkit.dose.result import DoseResult
 from ptvkit.errors import PtvkitError
 from ptvkit.motion.estimate import Estimate
 from ptvkit.report.study_answer import Chosen
-from ptvkit.study.closeup import Closeup, cell_with, closeup_of
-from ptvkit.study.run import Outcome, Plan
+from ptvkit.work.closeup import Closeup, cell_with, closeup_of
+from ptvkit.work.study import Outcome, Plan
 
 MOST_CASES: Final = 3
 POINTS: Final = 81

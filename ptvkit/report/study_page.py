@@ -24,11 +24,10 @@ from ptvkit.report.study_answer import FIGURES, Chosen, answer, cell_told, chose
 from ptvkit.report.study_closeup import closeups
 from ptvkit.report.style import PAPER
 from ptvkit.report.volumes import VOXEL_MM, Pictured, volumes_of
-from ptvkit.study.file import checked
-from ptvkit.study.plan import content_with
-from ptvkit.study.results import NAME, read_rows
-from ptvkit.study.run import Outcome, Plan
-from ptvkit.study.targets import structures_of
+from ptvkit.work.results import NAME, read_rows
+from ptvkit.work.structures import structures_of
+from ptvkit.work.study import Outcome, Plan
+from ptvkit.work.study_tasks import request_of
 
 MOST_ROWS: Final = 2000
 MOST_PICTURES: Final = 6
@@ -97,7 +96,7 @@ def _page(plan: Plan, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> st
 def methods(plan: Plan, *, has_dose: bool) -> list[str]:
     """A paragraph ready to paste, and what was left out."""
     content = plan.content
-    ask = checked(content_with(content, plan.cells[0].values, plan.source), plan.source).simulation
+    ask = plan.request.with_values(plan.cells[0].values).tables.simulation
     errors = ", ".join(str(error.get("name", "set-up")) for error in content.get("errors", [])) or "none"
     text = (
         f"Targets were grown with ptvkit {versions()['ptvkit']} by Minkowski sums of sub-voxel surfaces with bodies of"
@@ -141,11 +140,10 @@ def _pictured(plan: Plan, outcome: Outcome) -> list[Pictured]:
     """Some cases, with the targets of the first cell."""
     found = []
     for case in [case for case in plan.cases if case.name not in outcome.failed][:MOST_PICTURES]:
-        content = content_with(content_with(plan.content, case.content, plan.source), plan.cells[0].values, plan.source)
         try:
-            study = checked(content, plan.source)
-            gtv, ctv, ptv = structures_of(study)
-            image = None if study.cases.image is None else read_image(study.cases.image)
+            request = request_of(plan.request, case, plan.cells[0].values)
+            gtv, ctv, ptv = structures_of(request)
+            image = None if request.tables.cases.image is None else read_image(request.tables.cases.image)
         except PtvkitError:
             continue
         found.append(Pictured(name=case.name, gtv=gtv, ctv=ctv, ptv=ptv, image=image))

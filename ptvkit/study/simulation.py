@@ -18,7 +18,7 @@ from ptvkit.motion.residuals import Residual, residual_errors
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import Progress, simulate_coverage
 from ptvkit.motion.split import Cost, coverage_split
-from ptvkit.study.schema import SimulationTable
+from ptvkit.request.schema import SimulationTable
 
 SPLIT_PATIENTS: Final = 500
 MAP_PATIENTS: Final = 300

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ptvkit.errors import FileError
-from ptvkit.study.journal import SUFFIX, read_journal
-from ptvkit.study.results import NAME, write_results
-from ptvkit.study.run import in_order
+from ptvkit.work.journal import SUFFIX, read_journal
+from ptvkit.work.results import NAME, write_results
+from ptvkit.work.study import in_order
 
 Found = tuple[Path, str, str]
 

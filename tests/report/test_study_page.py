@@ -16,8 +16,8 @@ import pytest
 
 from ptvkit.report.study_answer import answer, chosen
 from ptvkit.report.study_page import write_study_page
-from ptvkit.study.run import Outcome, plan_study, run_study
-from tests.study.test_run import ball
+from ptvkit.work.study import Outcome, plan_study, run_study
+from tests.work.test_study import ball
 
 STUDY = """
 [cases]

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from ptvkit.dose.limits import DoseLimit
 from ptvkit.errors import DoseError, FileError
-from ptvkit.study.file import read_toml, told
-from ptvkit.study.schema import LimitsFile
+from ptvkit.request.messages import mistake
+from ptvkit.request.reading import read_toml
+from ptvkit.request.schema import LimitsFile
 
 BUILT_IN: Final = {"liver-protocol": "liver-protocol-limits.toml"}
 """Tables that come with the package, by name."""
@@ -35,7 +36,8 @@ def read_limits(source: str | os.PathLike[str]) -> tuple[DoseLimit, ...]:
     try:
         tables = LimitsFile.model_validate(content).limits
     except ValidationError as error:
-        raise FileError(f"{source}: {told(error, LimitsFile)}") from None
+        key, text = mistake(error, LimitsFile)
+        raise FileError(f"{source}: {key}: {text}") from None
     if not tables:
         raise FileError(f"{Path(source)}: has no [[limits]]")
     found = []

@@ -1,6 +1,6 @@
 """A closer look at one cell of a study: the population behind its figures, and what each error costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,11 +9,12 @@ from ptvkit.motion.coverage import filled, prepare
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import simulate_coverage
 from ptvkit.motion.split import Cost, coverage_split
-from ptvkit.study.file import checked, course_of
-from ptvkit.study.plan import Case, Cell, content_with
-from ptvkit.study.run import Plan
-from ptvkit.study.targets import ctv_and_ptv
-from ptvkit.study.work import dosed, plain, seed_of
+from ptvkit.request.cases import Case
+from ptvkit.request.sweep import Cell
+from ptvkit.work.structures import ctv_and_ptv
+from ptvkit.work.study import Plan
+from ptvkit.work.study_tasks import dosed, plain, request_of, seed_of
+from ptvkit.work.values import course_of
 
 MOST_PATIENTS: Final = 1000
 SPLIT_PATIENTS: Final = 300
@@ -62,10 +63,9 @@ def closeup_of(plan: Plan, case: Case, cell: Cell) -> Closeup:
     PtvkitError
         As in the study itself.
     """
-    values: Mapping[str, Any] = {**case.content, **cell.values}
-    study = checked(content_with(plan.content, values, plan.source), plan.source)
-    course, seed, ask = course_of(study, plan.source), seed_of(study, case), study.simulation
-    ctv, ptv, _ = ctv_and_ptv(study)
+    request = request_of(plan.request, case, cell.values)
+    course, seed, ask = course_of(request), seed_of(request, case), request.tables.simulation
+    ctv, ptv, _ = ctv_and_ptv(request)
     ctv = filled(ctv)
     ready = prepare(ctv, ptv, course, seed=seed)
     patients = min(ask.patients, MOST_PATIENTS)
@@ -81,5 +81,5 @@ def closeup_of(plan: Plan, case: Case, cell: Cell) -> Closeup:
             samples=ask.samples,
             prepared=ready,
         ),
-        dosed=dosed(study, ctv, ptv, course, seed, plan.source, patients),
+        dosed=dosed(request, ctv, ptv, course, seed, patients),
     )

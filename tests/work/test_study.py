@@ -18,7 +18,7 @@ import pytest
 
 import ptvkit as pk
 from ptvkit.cli import main
-from ptvkit.study.run import Outcome, _records, merge_study, plan_study, run_study
+from ptvkit.work.study import Outcome, _records, merge_study, plan_study, run_study
 
 STUDY = """
 [cases]
@@ -283,8 +283,8 @@ def test_points_of_a_sweep(study: Path, method: str, points: int) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('masks = "masks"', "", "[cases] names no case; give masks, a manifest, or ctv and ptv"),
-        ('masks = "masks"', 'masks = "none*"', "has no NIfTI masks"),
+        ('masks = "masks"', "", "[cases] names no case; give gtv, masks, a manifest, or ctv and ptv"),
+        ('masks = "masks"', 'masks = "none*"', "holds no case; give a folder"),
         ("[sweep.parameters]", "[sweep]\npoints = 3\n[sweep.parameters]", "points has no meaning for a grid"),
         ("[sweep.parameters]", '[sweep]\nmethod = "sobol"\npoints = 3\n[sweep.parameters]', "needs a power of 2"),
         ("[sweep.parameters]", '[sweep]\nmethod = "lhs"\n[sweep.parameters]', "lhs needs points"),

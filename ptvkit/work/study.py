@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from ptvkit.errors import FileError, MotionError, PtvkitError, PtvkitWarning
-from ptvkit.study.executors import is_lost, open_executors
-from ptvkit.study.file import checked, course_of, read_study
-from ptvkit.study.journal import SUFFIX, open_journal, read_journal
-from ptvkit.study.plan import Case, Cell, cases_of, cells_of, content_with
-from ptvkit.study.results import NAME, write_results
-from ptvkit.study.targets import margin_of
-from ptvkit.study.work import Row, Task, run_task, tasks_of
+from ptvkit.request.cases import Case, cases_of
+from ptvkit.request.request import Request
+from ptvkit.request.sweep import Cell, cells_of, check_cells
+from ptvkit.work.executors import is_lost, open_executors
+from ptvkit.work.journal import SUFFIX, open_journal, read_journal
+from ptvkit.work.results import NAME, write_results
+from ptvkit.work.study_tasks import Row, Task, run_task, tasks_of
+from ptvkit.work.values import course_of
 
 Told = Callable[[int, int, int], None]
 Waiting = dict[Future[dict[str, Any]], tuple[Task, int]]
@@ -32,25 +33,32 @@ class Plan:
 
     Attributes
     ----------
-    source : str
-    content : mapping
-        Of the study file.
+    request : Request
     cases : tuple of Case
     cells : tuple of Cell
     tasks : list of Task
     """
 
-    source: str
-    content: Mapping[str, Any]
+    request: Request
     cases: tuple[Case, ...]
     cells: tuple[Cell, ...]
     tasks: list[Task]
 
     @property
+    def content(self) -> Mapping[str, Any]:
+        """Tables of the request."""
+        return self.request.content
+
+    @property
+    def source(self) -> str:
+        """The request's file."""
+        return self.request.source
+
+    @property
     def head(self) -> dict[str, Any]:
         """What a journal must agree with to be gone on with."""
-        asked = json.dumps(self.content, sort_keys=True, default=str)
-        cases = json.dumps([[case.name, dict(case.content)] for case in self.cases], sort_keys=True, default=str)
+        asked = json.dumps(self.request.content, sort_keys=True, default=str)
+        cases = json.dumps([[case.name, dict(case.values)] for case in self.cases], sort_keys=True, default=str)
         return {
             "study": hashlib.sha256(asked.encode()).hexdigest(),
             "cases": hashlib.sha256(cases.encode()).hexdigest(),
@@ -91,23 +99,11 @@ def plan_study(study: str | os.PathLike[str]) -> Plan:
     FileError, MotionError
         When the file, a case list or a sweep cannot be used.
     """
-    source = str(study)
-    content = read_study(study)
-    tables = checked(content, source)
-    cases = cases_of(tables, source)
-    cells = cells_of(tables, source, seed=tables.simulation.seed)
-    for cell in {0: cells[0], 1: cells[-1]}.values():
-        _check_cell(content_with(content, cell.values, source), source)
-    return Plan(source=source, content=content, cases=cases, cells=cells, tasks=tasks_of(cases, cells))
-
-
-def _check_cell(content: Mapping[str, Any], source: str) -> None:
-    """Refuse what no case could run with."""
-    tables = checked(content, source)
-    course_of(tables, source)
-    if tables.targets is not None:
-        for name in ("ctv", "ptv", "breathing"):
-            margin_of(getattr(tables.targets, name), f"{source}: targets.{name}")
+    request = Request.load(study)
+    check_cells(request)
+    course_of(request)
+    cases, cells = cases_of(request), cells_of(request)
+    return Plan(request=request, cases=cases, cells=cells, tasks=tasks_of(cases, cells))
 
 
 def run_study(
@@ -223,7 +219,7 @@ def _records(executors: Sequence[Executor], room: int, plan: Plan, tasks: Sequen
         for place, queue in enumerate(queues):
             while queue and under_way[place] < rooms[place]:
                 task = queue.popleft()
-                waiting[executors[place].submit(_done, plan.content, task, plan.source)] = task, place
+                waiting[executors[place].submit(_done, plan.request, task)] = task, place
                 under_way[place] += 1
         ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
         for future in ended:
@@ -259,11 +255,11 @@ def _told(future: Future[dict[str, Any]]) -> dict[str, Any]:
     return future.result()
 
 
-def _done(content: Mapping[str, Any], task: Task, source: str) -> dict[str, Any]:
+def _done(request: Request, task: Task) -> dict[str, Any]:
     """A task's rows with what orders them, and the warnings on the way."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always", PtvkitWarning)
-        rows = run_task(content, task, source)
+        rows = run_task(request, task)
     told = {"rows": [{"case": task.case.name, "cell": number, "row": row} for number, row in rows]}
     for one in seen:
         if not issubclass(one.category, PtvkitWarning):  # a library's: not ours to keep

@@ -1,15 +1,35 @@
-"""The tables of a study file, as TOML has them."""
+"""The schema of a request: its tables and keys, the same in TOML, on the command line and in Python."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
+
+from ptvkit.errors import MarginError
+from ptvkit.margins.margin import as_margin
+
+WORD, TABLE = "<word>", "<table>"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Marks a key whose text names files.
+
+    Attributes
+    ----------
+    kind : {"file", "structure", "grid", "cases"}
+        A file; a structure in a file (``FILE``, ``FILE:NAME``, ``:NAME`` of the case's own file, ``phantom:NAME``); an
+        image or a spacing; a file, a folder or a pattern of cases.
+    """
+
+    kind: Literal["file", "structure", "grid", "cases"]
 
 
 def _vector(value: Any) -> Any:
     """One number, or three."""
     numbers = value if isinstance(value, list) else [value]
-    right = all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers)
-    if not right or (isinstance(value, list) and len(value) != 3):
+    is_numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers)
+    if not is_numeric or (isinstance(value, list) and len(value) != 3):
         raise ValueError("needs one number or three, [LR, AP, SI]")
     return value
 
@@ -22,18 +42,30 @@ def _kind(value: Any) -> str:
     return WORD if isinstance(value, str) else TABLE
 
 
-def _length(value: Any) -> Any:
-    """A margin as words have it."""
-    parts = list(value.values()) if isinstance(value, dict) else [value]
-    number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in parts)
-    if not number and not isinstance(value, str):
-        raise ValueError("needs a number of mm, text such as 'S=12,I=18', or a table such as {S = 12, I = 18}")
+def _margin(value: Any) -> Any:
+    """A margin: a number, text, or a table of letters, axes and ``all``; kept as written."""
+    try:
+        as_margin(value, "the margin")
+    except MarginError as error:
+        raise ValueError(str(error)) from None
     return value
 
 
-Length = Annotated[Any, BeforeValidator(_length)]
+def _sides(value: Any) -> Any:
+    """A breathing margin: each of its sides is named."""
+    one_figure = isinstance(value, int | float) and value != 0
+    if one_figure or (isinstance(value, str) and value and "=" not in value):
+        raise ValueError("name each side, as in 'S=12,I=18'; one figure could mean either or both")
+    return _margin(value or 0.0)
+
+
+MarginValue = Annotated[Any, BeforeValidator(_margin)]
+SidesValue = Annotated[Any, BeforeValidator(_sides)]
 Vector = Annotated[Any, BeforeValidator(_vector)]
-WORD, TABLE = "<word>", "<table>"
+FileName = Annotated[str, Names("file")]
+StructureName = Annotated[str, Names("structure")]
+GridName = Annotated[str, Names("grid")]
+CaseNames = Annotated[str, Names("cases")]
 
 
 class Table(BaseModel):
@@ -45,26 +77,43 @@ class Table(BaseModel):
 class CaseTable(Table):
     """``[cases]``: the files; paths are relative to the study file."""
 
-    # one case
-    ctv: str | None = None
-    ptv: str | None = None
-    image: str | None = None
-    # many: a mask, a folder, a glob, or several of them; phantom:gtv is the built-in phantom's
-    masks: str | list[str] | None = None
+    # one case: a GTV from which targets are made, or a CTV and its PTV
+    gtv: StructureName | None = None
+    ctv: StructureName | None = None
+    ptv: StructureName | None = None
+    image: FileName | None = None
+    # many: a mask, a folder, a pattern, or several of them; phantom:gtv is the built-in phantom's
+    masks: CaseNames | list[CaseNames] | None = None
     label: int | str | None = None
-    manifest: str | None = None
+    manifest: FileName | None = None
+
+
+class LesionTable(Table):
+    """``[targets.lesions.N]``: margins of one lesion, 1 is the largest; what is not set is that of all."""
+
+    ctv: MarginValue | None = None
+    ptv: MarginValue | None = None
 
 
 class TargetsTable(Table):
     """``[targets]``: from a GTV to CTV and PTV, mm; a margin is a number, text, or a table of letters or axes."""
 
-    ctv: Length = 0.0
-    ptv: Length = 0.0
-    breathing: Length = 0.0
+    ctv: MarginValue = 0.0
+    ptv: MarginValue = 0.0
+    breathing: SidesValue = 0.0
     breathing_shape: Literal["semi_axes", "sweep"] = "semi_axes"
-    limit: str | None = None
-    organ: str | None = None
+    limit: StructureName | None = None
+    avoid: StructureName | list[StructureName] = []
+    clearance_mm: float = 0.0
+    eval_limit: StructureName | None = None
+    eval_depth_mm: float = 0.0
+    eval_avoid: StructureName | list[StructureName] = []
+    organ: StructureName | None = None
     lesion: int | Literal["all", "largest"] = "all"
+    lesions: dict[str, LesionTable] = {}
+    grid: float | GridName | None = None
+    pad: bool = False
+    allow_cut: bool = False
 
 
 class ErrorTable(Table):
@@ -122,7 +171,7 @@ class BreathingTable(Table):
     # one of these three
     preset: str | None = None
     amplitude_mm: Vector | None = None
-    trace: str | list[str] | None = None
+    trace: FileName | list[FileName] | None = None
     # with an amplitude
     amplitude_sd_mm: Vector = 0.0
     amplitude_correlation: float = 1.0
@@ -148,7 +197,7 @@ class DoseTable(Table):
     penumbra_mm: Vector = 3.2
     edge_level: float = 0.95
     # from a file
-    file: str | None = None
+    file: FileName | None = None
     units: Literal["Gy", "cGy"] | None = None
     covers: float | None = None
 
@@ -166,6 +215,14 @@ class LimitsFile(Table):
     """A file of limits."""
 
     limits: list[LimitTable] = []
+
+
+class CriteriaTable(Table):
+    """``[criteria]``: what a margin must achieve, and for whom."""
+
+    criterion: str = "dmin>=0.95"
+    population: float = 0.9
+    shape: Literal["isotropic", "per_axis", "six"] = "isotropic"
 
 
 class SimulationTable(Table):
@@ -194,8 +251,20 @@ class SweepTable(Table):
     parameters: dict[str, list[Any] | RangeTable] = {}
 
 
-class StudyFile(Table):
-    """The whole file."""
+class OutputTable(Table):
+    """``[output]``: which files are written beside the figures."""
+
+    page: bool = True
+    picture: bool = False
+    pictures: bool = True
+    maps: bool = True
+    rtstruct: bool = False
+    bids: bool = False
+    patients: bool = False
+
+
+class Tables(Table):
+    """A whole request."""
 
     cases: CaseTable = CaseTable()
     targets: TargetsTable | None = None
@@ -203,5 +272,7 @@ class StudyFile(Table):
     guidance: GuidanceTable | None = None
     breathing: BreathingTable | None = None
     dose: DoseTable | None = None
+    criteria: CriteriaTable = CriteriaTable()
     simulation: SimulationTable = SimulationTable()
     sweep: SweepTable | None = None
+    output: OutputTable = OutputTable()

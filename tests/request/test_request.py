@@ -9,8 +9,10 @@ from ptvkit.errors import FileError, MotionError
 from ptvkit.motion.guidance import ImageGuidance
 from ptvkit.motion.setup import SetupError
 from ptvkit.motion.variation import Variation
-from ptvkit.study.file import BUILT_IN, checked, course_of, read_study
-from ptvkit.study.schema import ErrorTable, GuidanceTable, VariationTable
+from ptvkit.request.reading import BUILT_IN
+from ptvkit.request.request import Request
+from ptvkit.request.schema import ErrorTable, GuidanceTable, VariationTable
+from ptvkit.work.values import course_of
 
 FULL = """
 [cases]
@@ -58,11 +60,11 @@ def written(tmp_path: Path, text: str = FULL) -> Path:
 
 def test_a_course_as_the_file_says(tmp_path: Path) -> None:
     path = written(tmp_path)
-    study = checked(read_study(path), str(path))
+    study = Request.load(path).tables
     assert study.cases.ctv == str(tmp_path / "ctv.nii.gz")  # beside the file that names it
     assert study.cases.ptv == "/abs/ptv.nii.gz"
     assert (study.simulation.patients, study.simulation.seed) == (400, 7)
-    course = course_of(study, str(path))
+    course = course_of(Request.load(path))
     body, drawing = course.setup
     np.testing.assert_allclose(body.systematic_mm, [2, 2, 3])
     assert (body.patients, drawing.seen_by, drawing.turns) == (14, "nothing", True)
@@ -87,8 +89,8 @@ def test_tables_have_the_fields_of_their_values() -> None:
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_studies(name: str) -> None:
-    study = checked(read_study(name), name)
-    course = course_of(study, name)
+    study = Request.load(name)
+    course = course_of(study)
     assert course.fractions == 12
     assert course.guidance is not None
     assert (course.guidance.match, course.guidance.action_level_mm) == ("bone_then_soft_tissue", 2)
@@ -125,7 +127,7 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, says: str) -> No
     assert FULL.count(old) == 1
     path = written(tmp_path, FULL.replace(old, new))
     with pytest.raises((FileError, MotionError), match=says) as raised:
-        course_of(checked(read_study(path), str(path)), str(path))
+        course_of(Request.load(path))
     assert str(raised.value).startswith(str(path))
 
 
@@ -133,14 +135,14 @@ def test_traces_lie_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "trace.csv").write_text("t_s,x_mm,y_mm,z_mm\n0,0,0,0\n1,0,1,-5\n2,0,0,0\n", encoding="utf-8")
     text = '[breathing]\ntrace = ["trace.csv"]\naxes = "RAS"\nreference = "time_mean"\n'
     path = written(tmp_path, text)
-    course = course_of(checked(read_study(path), str(path)), str(path))
+    course = course_of(Request.load(path))
     assert course.breathing is not None
     np.testing.assert_allclose(course.breathing.displacement([1.0]), [[0, 2 / 3, -10 / 3]])
     path = written(tmp_path, text.replace("trace.csv", "none.csv"))
     with pytest.raises(FileError, match=r"none\.csv: no such file"):
-        course_of(checked(read_study(path), str(path)), str(path))
+        course_of(Request.load(path))
 
 
 def test_no_such_study(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"give a \.toml file, or liver-protocol"):
-        read_study(tmp_path / "none.toml")
+        Request.load(tmp_path / "none.toml")

@@ -18,10 +18,11 @@ from ptvkit.motion.coverage import Prepared, Structure, centroid, filled, prepar
 from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import FractionFigures, by_fraction, in_threads, result_of
-from ptvkit.study.file import checked, course_of, dose_of
-from ptvkit.study.plan import Case, Cell, content_with
-from ptvkit.study.schema import StudyFile
-from ptvkit.study.targets import ctv_and_ptv
+from ptvkit.request.cases import Case
+from ptvkit.request.request import Request
+from ptvkit.request.sweep import Cell
+from ptvkit.work.structures import ctv_and_ptv
+from ptvkit.work.values import course_of, dose_of
 
 Row = dict[str, Any]
 
@@ -98,9 +99,16 @@ def _of_targets(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key.split(".")[0] in SHAPING}
 
 
-def seed_of(study: StudyFile, case: Case) -> int:
+def request_of(request: Request, case: Case, values: Mapping[str, Any]) -> Request:
+    """The request of a case in a cell."""
+    return request.for_case(case.name, case.values).with_values(values)
+
+
+def seed_of(study: Request, case: Case) -> int:
     """Random streams come from the study's seed and the case, never from the cell."""
-    return int(np.random.SeedSequence([study.simulation.seed, zlib.crc32(case.name.encode())]).generate_state(1)[0])
+    return int(
+        np.random.SeedSequence([study.tables.simulation.seed, zlib.crc32(case.name.encode())]).generate_state(1)[0]
+    )
 
 
 @dataclass(slots=True)
@@ -115,7 +123,7 @@ class _Ready:
 _kept = _Ready("", OrderedDict())
 
 
-def run_task(content: Mapping[str, Any], task: Task, source: str) -> list[tuple[int, Row]]:
+def run_task(request: Request, task: Task) -> list[tuple[int, Row]]:
     """Rows of a task with the number of their cell: for each, all lesions together and each.
 
     Raises
@@ -123,32 +131,33 @@ def run_task(content: Mapping[str, Any], task: Task, source: str) -> list[tuple[
     PtvkitError
         When the case, or a cell's value, cannot be used.
     """
-    base = content_with(content, task.case.content, source)
-    first = checked(content_with(base, task.cells[0].values, source), source)
-    seed, course = seed_of(first, task.case), course_of(first, source)
-    ready = [_prepared(base, cell, task, source, seed) for cell in task.cells]
+    base = request.for_case(task.case.name, task.case.values)
+    first = base.with_values(task.cells[0].values)
+    simulation = first.tables.simulation
+    seed, course = seed_of(first, task.case), course_of(first)
+    ready = [_prepared(base, cell, task, seed) for cell in task.cells]
     found: list[list[list[FractionFigures]]] = [[] for _ in task.cells]
-    times = samples_of(course, first.simulation.samples)
+    times = samples_of(course, simulation.samples)
 
     def one(block: tuple[int, int]) -> list[list[FractionFigures]]:
         drawn = draw_block(course, *block, seed, times, ready[0][2].centre_mm)
         each = (prepared.figures(drawn) for _, _, prepared, _ in ready)
         return [by_fraction(prepared, figures) for (_, _, prepared, _), figures in zip(ready, each, strict=True)]
 
-    for block in in_threads(one, list(blocks(first.simulation.patients)), thread_count()):
+    for block in in_threads(one, list(blocks(simulation.patients)), thread_count()):
         for collected, figures in zip(found, block, strict=True):
             collected.append(figures)
     rows: list[tuple[int, Row]] = []
     for cell, (ctv, ptv, prepared, volumes), collected in zip(task.cells, ready, found, strict=True):
-        study = checked(content_with(base, cell.values, source), source)
+        own = base.with_values(cell.values)
         result = result_of(prepared, collected, times, seed)
-        got = dosed(study, ctv, ptv, course, seed, source, study.simulation.patients)
+        got = dosed(own, ctv, ptv, course, seed, own.tables.simulation.patients)
         rows += [(cell.number, row) for row in _rows(task.case, cell, volumes, result, got)]
     return rows
 
 
 def _prepared(
-    base: Mapping[str, Any], cell: Cell, task: Task, source: str, seed: int
+    base: Request, cell: Cell, task: Task, seed: int
 ) -> tuple[Structure, Structure, Prepared, dict[str, float]]:
     """Targets of a cell, prepared for all courses of the study; kept while the case stays."""
     if _kept.case != _identity(base, task):
@@ -156,30 +165,29 @@ def _prepared(
         _kept.targets.clear()
     key = target_key(cell)
     if key not in _kept.targets:
-        study = checked(content_with(base, cell.values, source), source)
-        ctv, ptv, volumes = ctv_and_ptv(study)
+        ctv, ptv, volumes = ctv_and_ptv(base.with_values(cell.values))
         ctv = filled(ctv)
         if _kept.reach is None:
-            given = [course_of(checked(content_with(base, own, source), source), source) for own in task.courses]
-            _kept.reach = shift_range(given, seed, centroid(ctv))
+            courses = [course_of(base.with_values(own)) for own in task.courses]
+            _kept.reach = shift_range(courses, seed, centroid(ctv))
         while len(_kept.targets) >= KEPT:
             _kept.targets.popitem(last=False)
         _kept.targets[key] = (ctv, ptv, prepare(ctv, ptv, [], seed=seed, reach_mm=_kept.reach), volumes)
     return _kept.targets[key]
 
 
-def _identity(base: Mapping[str, Any], task: Task) -> str:
-    return json.dumps([task.case.name, base, [*task.courses]], sort_keys=True, default=str)
+def _identity(base: Request, task: Task) -> str:
+    return json.dumps([task.case.name, base.content, [*task.courses]], sort_keys=True, default=str)
 
 
 def dosed(
-    study: StudyFile, ctv: Structure, ptv: Structure, course: Course, seed: int, source: str, patients: int
+    request: Request, ctv: Structure, ptv: Structure, course: Course, seed: int, patients: int
 ) -> DoseResult | None:
     """The dose that a target accumulates, where the study has one."""
-    dose = dose_of(study, ptv, source)
+    dose = dose_of(request, ptv)
     if dose is None:
         return None
-    return simulate_dose(dose, ctv, course, patients=patients, seed=seed, samples=study.simulation.samples)
+    return simulate_dose(dose, ctv, course, patients=patients, seed=seed, samples=request.tables.simulation.samples)
 
 
 def _rows(

@@ -1,0 +1,120 @@
+"""Dotted keys: a value put in at one, the keys that are set, and ``KEY=VALUE`` as text."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Final
+
+from ptvkit.errors import FileError, MotionError
+from ptvkit.margins.margin import PAIRS, as_margin
+
+AXES: Final = ("LR", "AP", "SI")
+MARGINS: Final = ("ctv", "ptv", "breathing")
+"""Keys of ``[targets]`` that hold a margin."""
+
+
+def with_values(content: Mapping[str, Any], values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Content with values put in at their dotted keys; None removes a key.
+
+    A step of a key is a table's key; in a list of tables the ``name`` of one; in a triple an axis, LR, AP or SI; in a
+    margin a letter or an axis.
+
+    Raises
+    ------
+    MotionError
+        When a key leads nowhere.
+    """
+    changed = deepcopy(dict(content))
+    for key, value in values.items():
+        steps = key.split(".")
+        if value is None:
+            _remove(changed, steps)
+        else:
+            _put(changed, steps, value, f"{source}: {key}")
+    return changed
+
+
+def _remove(table: dict[str, Any], steps: Sequence[str]) -> None:
+    here: Any = table
+    for step in steps[:-1]:
+        here = here.get(step) if isinstance(here, dict) else None
+    if isinstance(here, dict):
+        here.pop(steps[-1], None)
+
+
+def _put(table: dict[str, Any], steps: Sequence[str], value: Any, where: str) -> None:
+    here: Any = table
+    for number, step in enumerate(steps[:-1]):
+        if isinstance(here, list):
+            here = _named(here, step, where)
+            continue
+        below = here.get(step)
+        if number == len(steps) - 2 and _put_in_value(here, steps, value):
+            return
+        if below is None:
+            below = here[step] = {}
+        if not isinstance(below, dict | list):
+            raise MotionError(f"{where}: {step} is {below!r}, no table that has {steps[number + 1]!r}")
+        here = below
+    if isinstance(here, list):
+        raise MotionError(f"{where}: leads to a list; name one of its tables")
+    here[steps[-1]] = value
+
+
+def _named(tables: list[Any], name: str, where: str) -> dict[str, Any]:
+    named = [one for one in tables if isinstance(one, dict) and one.get("name", "set-up") == name]
+    if not named:
+        names = ", ".join(repr(str(one.get("name", "set-up"))) for one in tables if isinstance(one, dict))
+        raise MotionError(f"{where}: there is none named {name!r}; there are {names or 'none'}")
+    return named[0]
+
+
+def _put_in_value(table: dict[str, Any], steps: Sequence[str], value: Any) -> bool:
+    """One side of a margin, or one axis of a triple; False when the last step is none of these."""
+    key, part = steps[-2:]
+    below = table.get(key)
+    if steps[0] == "targets" and key in MARGINS and (part in PAIRS or part in "RLAPSI"):
+        table[key] = {**as_margin(below or 0.0, key).letters, **dict.fromkeys(PAIRS.get(part, part), value)}
+        return True
+    if part in AXES and isinstance(below, int | float | list):
+        triple = [below] * 3 if isinstance(below, int | float) else list(below)
+        triple[AXES.index(part)] = value
+        table[key] = triple
+        return True
+    return False
+
+
+def set_keys(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted keys that are set, table by table; a list counts as one key.
+
+    Examples
+    --------
+    >>> list(set_keys({"targets": {"ctv": 5, "ptv": {"all": 5}}, "errors": [{}]}))
+    ['targets.ctv', 'targets.ptv', 'errors']
+    """
+    for key, value in content.items():
+        if isinstance(value, Mapping) and not prefix:
+            yield from set_keys(value, f"{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Key and value of ``KEY=VALUE``; the value is TOML, and a bare word is text.
+
+    Raises
+    ------
+    FileError
+
+    Examples
+    --------
+    >>> parse_setting("breathing.period_s=5"), parse_setting("guidance.mode=vector")
+    (('breathing.period_s', 5), ('guidance.mode', 'vector'))
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise FileError(f"{text!r}: write KEY=VALUE, as in breathing.period_s=5")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except (ValueError, RecursionError):
+        return key.strip(), value.strip()

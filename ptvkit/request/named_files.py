@@ -1,0 +1,67 @@
+"""The files that a request names: found by the marks of the schema, so that a new key needs no list of its own."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from ptvkit.request.messages import model_in
+from ptvkit.request.schema import Names, Tables
+
+
+def map_files(
+    content: Mapping[str, Any], change: Callable[[str, Names], Any], model: type[BaseModel] = Tables
+) -> dict[str, Any]:
+    """Content with every text that names files changed.
+
+    Parameters
+    ----------
+    content : mapping
+        Nested tables, as `model` has them; what the schema does not know stays as it is.
+    change : callable
+        Of the text and its mark.
+    """
+    changed = dict(content)
+    for key, value in content.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            continue
+        mark = _mark([field.annotation, *field.metadata])
+        below = model_in(field.annotation)
+        if mark is not None:
+            changed[key] = _each(value, partial(_swapped, change, mark))
+        elif below is not None:
+            changed[key] = _in_tables(value, below, change)
+    return changed
+
+
+def _in_tables(value: Any, model: type[BaseModel], change: Callable[[str, Names], Any]) -> Any:
+    """A table, a list of tables, or tables by name."""
+    if isinstance(value, list):
+        return [_in_tables(one, model, change) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    if value and not model.model_fields.keys() & value.keys() and all(isinstance(v, Mapping) for v in value.values()):
+        return {name: map_files(table, change, model) for name, table in value.items()}
+    return map_files(value, change, model)
+
+
+def _each(value: Any, change: Callable[[str], Any]) -> Any:
+    if isinstance(value, list):
+        return [_each(one, change) for one in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def _swapped(change: Callable[[str, Names], Any], mark: Names, text: str) -> Any:
+    return change(text, mark)
+
+
+def _mark(annotations: Any) -> Names | None:
+    for one in annotations:
+        if isinstance(one, Names):
+            return one
+        inner = _mark([*get_args(one), *getattr(one, "__metadata__", ())])
+        if inner is not None:
+            return inner
+    return None

@@ -1,0 +1,120 @@
+"""The structures of a case, as its request describes them."""
+
+from ptvkit.errors import FileError, MarginError, MaskError
+from ptvkit.geometry.components import lesions, parts
+from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.region import Region
+from ptvkit.io.naming import StructureRef
+from ptvkit.margins.margin import Margin, as_margin
+from ptvkit.margins.structures import taken_cc
+from ptvkit.margins.targets import Targets, make_targets
+from ptvkit.request.request import Request
+
+
+def ctv_and_ptv(request: Request) -> tuple[Region | Mask, Region | Mask, dict[str, float]]:
+    """CTV, PTV and volumes of a case, cc.
+
+    Raises
+    ------
+    FileError, MaskError, GridError, MarginError
+    """
+    gtv, ctv, ptv = structures_of(request)
+    volumes = {"gtv_cc": float("nan") if gtv is None else gtv.volume_cc}
+    volumes |= {"ctv_cc": ctv.volume_cc, "ptv_cc": ptv.volume_cc}
+    table = request.tables.targets
+    if table is not None and table.organ is not None:
+        volumes["organ_cc"] = taken_cc(ptv, ctv, StructureRef.parse(table.organ).read())
+    return ctv, ptv, volumes
+
+
+def structures_of(request: Request) -> tuple[Region | Mask | None, Region | Mask, Region | Mask]:
+    """GTV, CTV and PTV of a case; no GTV where CTV and PTV are named.
+
+    Raises
+    ------
+    FileError, MaskError, GridError, MarginError
+    """
+    cases = request.tables.cases
+    if cases.ctv is not None and cases.ptv is not None:
+        return None, StructureRef.parse(cases.ctv).read(), StructureRef.parse(cases.ptv).read()
+    gtv = gtv_of(request)
+    targets = targets_of(request, gtv)
+    return targets.gtv, targets.ctv, targets.ptv
+
+
+def gtv_of(request: Request) -> Region | Mask:
+    """The GTV of a case: all its lesions, or the chosen one.
+
+    Raises
+    ------
+    FileError, MaskError, GridError
+    """
+    cases = request.tables.cases
+    if cases.gtv is None:
+        raise FileError(f"{request.source}: [cases] names no GTV; give gtv, or ctv and ptv")
+    ref = StructureRef.parse(cases.gtv)
+    if cases.label is not None:
+        ref = StructureRef(path=ref.path, name=cases.label)
+    return _chosen(ref.read(), request)
+
+
+def targets_of(request: Request, gtv: Region | Mask) -> Targets:
+    """CTV and PTV of a GTV, with all that the request says of them.
+
+    Raises
+    ------
+    FileError, MaskError, GridError, MarginError
+    """
+    table = request.tables.targets
+    if table is None:
+        raise FileError(f"{request.source}: [cases] has a GTV; give [targets] with its margins")
+    ctv, ptv = _margins(request, gtv)
+    return make_targets(
+        gtv,
+        ctv=ctv,
+        ptv=ptv,
+        breathing=as_margin(table.breathing, "targets.breathing"),
+        breathing_shape=table.breathing_shape,
+        limit_ctv=None if table.limit is None else StructureRef.parse(table.limit).read(),
+        avoid=_read_all(table.avoid),
+        avoid_clearance_mm=table.clearance_mm,
+        eval_limit=None if table.eval_limit is None else StructureRef.parse(table.eval_limit).read(),
+        eval_depth_mm=table.eval_depth_mm,
+        eval_avoid=_read_all(table.eval_avoid),
+    )
+
+
+def _read_all(names: str | list[str]) -> list[Region | Mask]:
+    return [StructureRef.parse(name).read() for name in ([names] if isinstance(names, str) else names)]
+
+
+def _margins(request: Request, gtv: Region | Mask) -> tuple[Margin | list[Margin], Margin | list[Margin]]:
+    """One margin for all lesions, or one for each where some have their own."""
+    table = request.tables.targets
+    assert table is not None
+    common = as_margin(table.ctv, "targets.ctv"), as_margin(table.ptv, "targets.ptv")
+    if not table.lesions:
+        return common
+    count = len(lesions(gtv) if isinstance(gtv, Mask) else parts(gtv))
+    each = [common[0]] * count, [common[1]] * count
+    for number, own in table.lesions.items():
+        if not (number.isdecimal() and len(number) < 10 and 1 <= int(number) <= count):
+            raise MarginError(f"targets.lesions.{number}: {gtv.name} has lesions 1 to {count} (1 is the largest)")
+        for margins, value, key in ((each[0], own.ctv, "ctv"), (each[1], own.ptv, "ptv")):
+            if value is not None:
+                margins[int(number) - 1] = as_margin(value, f"targets.lesions.{number}.{key}")
+    return each
+
+
+def _chosen(gtv: Region | Mask, request: Request) -> Region | Mask:
+    lesion = "all" if request.tables.targets is None else request.tables.targets.lesion
+    if lesion == "all":
+        return gtv
+    found = lesions(gtv) if isinstance(gtv, Mask) else parts(gtv)
+    number = 1 if lesion == "largest" else int(lesion)
+    if not 1 <= number <= len(found):
+        raise MaskError(
+            f"{gtv.name}: has {len(found)} lesions; targets.lesion is {lesion!r}; use all, largest, or 1 to"
+            f" {len(found)} (1 is the largest)"
+        )
+    return found[number - 1]
