@@ -1,7 +1,7 @@
 """Structures made from structures: rings, walls, planning organ-at-risk volumes."""
 
 from ptvkit.errors import MarginError
-from ptvkit.geometry.boolean import difference
+from ptvkit.geometry.boolean import difference, intersection
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
@@ -39,3 +39,9 @@ def wall(organ: Mask | Region, *, thickness_mm: float) -> Region:
 def prv(organ: Mask | Region, margin: Margin) -> Region:
     """Planning organ-at-risk volume (ICRU 62): the organ grown by a margin for its motion and set-up error."""
     return dilate(as_region(organ), margin)
+
+
+def taken_cc(ptv: Mask | Region, ctv: Mask | Region, organ: Mask | Region) -> float:
+    """What the margin takes of an organ: its volume inside the PTV and outside the CTV within it, cc."""
+    # two volumes less one another: a thin shell between two surfaces would fall between the nodes
+    return max(intersection(ptv, organ).volume_cc - intersection(ctv, organ).volume_cc, 0.0)

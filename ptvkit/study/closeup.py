@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ptvkit.analysis.cost_split import coverage_split
 from ptvkit.dose.result import DoseResult
+from ptvkit.motion.cost import Cost
 from ptvkit.motion.coverage import filled, prepare
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import simulate_coverage
-from ptvkit.motion.split import Cost, coverage_split
 from ptvkit.study.file import checked, course_of
 from ptvkit.study.plan import Case, Cell, content_with
 from ptvkit.study.run import Plan

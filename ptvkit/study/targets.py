@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from ptvkit import phantom
 from ptvkit.errors import FileError, MarginError, MaskError
-from ptvkit.geometry.boolean import intersection
 from ptvkit.geometry.components import lesions
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
 from ptvkit.io.nifti import read_mask
 from ptvkit.margins.margin import Margin
+from ptvkit.margins.structures import taken_cc
 from ptvkit.margins.targets import make_targets
 from ptvkit.study.plan import PHANTOM
 from ptvkit.study.schema import StudyFile, TargetsTable
@@ -73,12 +73,6 @@ def ctv_and_ptv(study: StudyFile) -> tuple[Region | Mask, Region | Mask, dict[st
     if study.targets is not None and study.targets.organ is not None:
         volumes["organ_cc"] = taken_cc(ptv, ctv, read_structure(study.targets.organ))
     return ctv, ptv, volumes
-
-
-def taken_cc(ptv: Region | Mask, ctv: Region | Mask, organ: Region | Mask) -> float:
-    """What the margin takes of an organ: its volume inside the PTV and outside the CTV within it, cc."""
-    # two volumes less one another: a thin shell between two surfaces would fall between the nodes
-    return max(intersection(ptv, organ).volume_cc - intersection(ctv, organ).volume_cc, 0.0)
 
 
 def structures_of(study: StudyFile) -> tuple[Region | Mask | None, Region | Mask, Region | Mask]:

@@ -15,11 +15,11 @@ from ptvkit.errors import MotionError
 from ptvkit.geometry.region import Region
 from ptvkit.margins.expand import expand
 from ptvkit.margins.margin import LARGEST_MM, Margin
+from ptvkit.margins.structures import taken_cc
 from ptvkit.motion.course import Course, Seed, blocks, draw_block, root, sample_course, samples_of
 from ptvkit.motion.coverage import Structure, centroid, filled
 from ptvkit.motion.estimate import Estimate, share
 from ptvkit.motion.simulate import Progress, simulate_coverage
-from ptvkit.study.targets import taken_cc
 from ptvkit.values import choice, number, whole
 
 Floats = NDArray[np.float64]
