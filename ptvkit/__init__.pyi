@@ -1,5 +1,8 @@
 from . import phantom as phantom
 from . import recipes as recipes
+from .analysis.cost_split import coverage_split
+from .analysis.recipe_check import RecipeCheck, check_recipe
+from .analysis.solve import Solution, Trial, solve_margin
 from .dose.conformal import conformal_dose
 from .dose.dose import Dose
 from .dose.fractionation import bed, eqd2, plan_sum
@@ -33,6 +36,7 @@ from .margins.margin import Margin
 from .margins.structures import prv, ring, wall
 from .margins.targets import Targets, make_targets
 from .motion.breathing import Breathing
+from .motion.cost import Cost
 from .motion.course import Course, sample_course
 from .motion.coverage import coverage, prepare
 from .motion.cycles import TraceStatistics, trace_statistics
@@ -45,12 +49,9 @@ from .motion.residuals import Residual, residual_errors
 from .motion.result import CoverageResult
 from .motion.setup import SetupError
 from .motion.simulate import simulate_coverage
-from .motion.split import Cost, coverage_split
 from .motion.trajectory import Trajectory
 from .motion.variation import Variation
 from .request.limits import read_limits
-from .study.recipe_check import RecipeCheck, check_recipe
-from .study.solve import Solution, Trial, solve_margin
 from .work.results import read_results
 from .work.study import Outcome, merge_study, run_study
 

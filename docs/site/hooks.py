@@ -13,7 +13,7 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
-SOURCES = ("examples/*.py", "examples/snakemake/Snakefile", "ptvkit/study/*.toml")
+SOURCES = ("examples/*.py", "examples/snakemake/Snakefile", "ptvkit/request/*.toml")
 LANGUAGES = {".py": "python", ".toml": "toml", "": "python"}
 LINK = re.compile(r"\]\(((?:\.\./)*)([^):#]+)((?:#[^)]*)?)\)")
 NETWORK = re.compile(

@@ -145,7 +145,7 @@ def suited(chosen: "Recipe", given: dict[str, Any], *, also: set[str]) -> dict[s
 
 def checked(content: dict[str, Any], margin: Any, ctv: str, given: dict[str, Any], patients: int, seed: int) -> str:
     """Simulate the margin on a target; the answer is added to the content."""
-    from ptvkit.study.recipe_check import check_recipe
+    from ptvkit.analysis.recipe_check import check_recipe
 
     if not {"systematic_mm", "random_mm"} <= given.keys():
         raise DoseError("--check needs --systematic and --random, what displaces the target")

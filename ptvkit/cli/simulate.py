@@ -12,12 +12,12 @@ from ptvkit.cli.options import Structure, note, output_folder, print_rows, progr
 from ptvkit.errors import MotionError
 
 if TYPE_CHECKING:
+    from ptvkit.analysis.simulation import Simulation
     from ptvkit.dose.result import DoseResult
     from ptvkit.motion.residuals import Residual
     from ptvkit.motion.result import CoverageResult
     from ptvkit.request.request import Request
     from ptvkit.request.schema import Tables
-    from ptvkit.study.simulation import Simulation
 
 OUTPUTS = (
     "coverage.csv",
@@ -171,12 +171,12 @@ def simulate(
 
 def run(request: "Request", study: str | None, out: Path, warned: list[str], *, extras: Extras) -> "Simulation":
     """Simulate and write."""
+    from ptvkit.analysis.simulation import simulate_all
     from ptvkit.io.coverage_files import write_coverage
     from ptvkit.io.dicom.frames import refuse_other_frames
     from ptvkit.io.dose_files import write_dose_result
     from ptvkit.io.files import refuse_overwrite, write_together
     from ptvkit.io.provenance import Provenance, source_of
-    from ptvkit.study.simulation import simulate_all
     from ptvkit.work.values import course_of, dose_of
 
     tables, course = request.tables, course_of(request)
@@ -189,8 +189,18 @@ def run(request: "Request", study: str | None, out: Path, warned: list[str], *, 
     ctv, ptv = (target.read() for target in targets)
     if not ctv.grid.matches(ptv.grid):
         note(warned, f"{ctv.name} and {ptv.name} are on different grids; the PTV's surface is resampled onto the CTV's")
-    planned = dose_of(request, ptv)
-    found = simulate_all(ctv, ptv, course, tables.simulation, progress_bar, dose=planned)
+    planned, asked = dose_of(request, ptv), tables.simulation
+    found = simulate_all(
+        ctv,
+        ptv,
+        course,
+        progress_bar,
+        patients=asked.patients,
+        seed=asked.seed,
+        samples=asked.samples,
+        precision=asked.precision,
+        dose=planned,
+    )
     provenance = Provenance(inputs=tuple(source_of(path) for path in sorted(files)), method="simulation", margins={})
     with write_together(out, files) as stage:
         write_coverage(
@@ -268,7 +278,7 @@ def sds(left: "Residual") -> tuple[str, str]:
 
 def print_budget(found: "Simulation") -> None:
     """What guidance leaves of each error, and what would be contained without it."""
-    from ptvkit.motion.split import ALL
+    from ptvkit.motion.cost import ALL
 
     without = {cost.name: f"{cost.contained_without:.3f}" for cost in found.costs if cost.name != ALL}
     *parts, total = found.residuals

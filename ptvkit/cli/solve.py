@@ -10,8 +10,8 @@ from ptvkit.cli.course_options import guidance_flags, merged, parsed_error
 from ptvkit.cli.options import Structure, print_rows, progress_bar, told_warnings
 
 if TYPE_CHECKING:
+    from ptvkit.analysis.solve import Solution
     from ptvkit.motion.course import Course
-    from ptvkit.study.solve import Solution
 
 COURSE = "simulated, given these inputs; a research tool, not a medical device; a physicist reviews"
 
@@ -55,9 +55,9 @@ def solve(
     """Find the smallest CTV-to-PTV margin whose criterion holds for a share of the patients."""
     from typing import cast
 
+    from ptvkit.analysis.solve import Shape, solve_margin
     from ptvkit.errors import MotionError
     from ptvkit.request.request import Request
-    from ptvkit.study.solve import Shape, solve_margin
     from ptvkit.work.values import course_of
 
     given = {

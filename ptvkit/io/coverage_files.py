@@ -9,11 +9,11 @@ import numpy as np
 from ptvkit.io.files import write_whole
 from ptvkit.io.nifti import write_image
 from ptvkit.io.provenance import Provenance, file_entry, record, write_json, write_sidecar
+from ptvkit.motion.cost import Cost
 from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.maps import ProbabilityMaps
 from ptvkit.motion.residuals import Residual
 from ptvkit.motion.result import LETTERS, NOTE, CoverageResult
-from ptvkit.motion.split import Cost
 
 SCHEMA: Final = "ptvkit-coverage/1"
 TOLERANCES_MM: Final = (0.0, 1.0, 2.0, 3.0, 5.0)

@@ -41,7 +41,7 @@ def prv(organ: Mask | Region, margin: Margin) -> Region:
     return dilate(as_region(organ), margin)
 
 
-def taken_cc(ptv: Region | Mask, ctv: Region | Mask, organ: Region | Mask) -> float:
+def taken_cc(ptv: Mask | Region, ctv: Mask | Region, organ: Mask | Region) -> float:
     """What the margin takes of an organ: its volume inside the PTV and outside the CTV within it, cc."""
     # two volumes less one another: a thin shell between two surfaces would fall between the nodes
     return max(intersection(ptv, organ).volume_cc - intersection(ctv, organ).volume_cc, 0.0)

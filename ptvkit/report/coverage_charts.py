@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from ptvkit.analysis.simulation import Simulation
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
+from ptvkit.motion.cost import Cost
 from ptvkit.motion.course import Drawn
 from ptvkit.motion.residuals import Residual
 from ptvkit.motion.result import LETTERS, CoverageResult
-from ptvkit.motion.split import Cost
 from ptvkit.report.planes import Overlay, target_figure
 from ptvkit.report.style import AXES, COLOURS, INK, RULE, SIDES, dress_chart, legend, new_figure, save_figure
-from ptvkit.study.simulation import Simulation
 
 Floats = NDArray[np.float64]
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ptvkit.analysis.cost_split import coverage_split
 from ptvkit.dose.result import DoseResult
+from ptvkit.motion.cost import Cost
 from ptvkit.motion.coverage import filled, prepare
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import simulate_coverage
-from ptvkit.motion.split import Cost, coverage_split
 from ptvkit.request.cases import Case
 from ptvkit.request.sweep import Cell
 from ptvkit.work.structures import ctv_and_ptv

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ptvkit as pk
-from ptvkit.study.solve import solve_margin
+from ptvkit.analysis.solve import solve_margin
 from tests.motion.bodies import ball
 
 

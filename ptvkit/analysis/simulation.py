@@ -8,17 +8,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.analysis.cost_split import coverage_split
 from ptvkit.dose.dose import Dose
 from ptvkit.dose.result import DoseResult
 from ptvkit.dose.simulate import simulate_dose
-from ptvkit.motion.course import BLOCK, Course, Drawn, draw_block
+from ptvkit.motion.cost import Cost
+from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root
 from ptvkit.motion.coverage import Prepared, Structure, filled, prepare
 from ptvkit.motion.maps import ProbabilityMaps, probability_maps
 from ptvkit.motion.residuals import Residual, residual_errors
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import Progress, simulate_coverage
-from ptvkit.motion.split import Cost, coverage_split
-from ptvkit.request.schema import SimulationTable
 
 SPLIT_PATIENTS: Final = 500
 MAP_PATIENTS: Final = 300
@@ -63,9 +63,12 @@ def simulate_all(
     ctv: Structure,
     ptv: Structure,
     course: Course,
-    ask: SimulationTable,
     stage: Stage = lambda _: nullcontext(),
     *,
+    patients: int = 1000,
+    seed: Seed = 0,
+    samples: int | None = None,
+    precision: float | None = None,
     dose: Dose | None = None,
 ) -> Simulation:
     """Simulate a course on a target: coverage, what each error costs, what guidance leaves of it, where the target is.
@@ -74,24 +77,25 @@ def simulate_all(
     ----------
     ctv, ptv : Mask or Region
     course : Course
-    ask : SimulationTable
-        How many patients, which seed.
     stage : callable
         Opens a context for each part of the work, which gives a progress callback or None.
+    patients, seed, samples, precision
+        As in `simulate_coverage`.
     dose : Dose, optional
         To be accumulated too.
     """
+    start = root(seed)
     ctv, ptv = filled(ctv), filled(ptv)  # once for all that follows
     with stage("courses") as tell:
-        ready = prepare(ctv, ptv, course, seed=ask.seed)
+        ready = prepare(ctv, ptv, course, seed=start)
         result = simulate_coverage(
             ctv,
             ptv,
             course,
-            patients=ask.patients,
-            seed=ask.seed,
-            samples=ask.samples,
-            precision=ask.precision,
+            patients=patients,
+            seed=start,
+            samples=samples,
+            precision=precision,
             progress=tell,
             prepared=ready,
         )
@@ -99,22 +103,20 @@ def simulate_all(
     if dose is not None:
         with stage("dose") as tell:
             dosed = simulate_dose(
-                dose, ctv, course, patients=result.patients, seed=ask.seed, samples=ask.samples, progress=tell
+                dose, ctv, course, patients=result.patients, seed=start, samples=samples, progress=tell
             )
-    few = min(ask.patients, SPLIT_PATIENTS)
+    few = min(patients, SPLIT_PATIENTS)
     with stage("what each error costs") as tell:
         costs = coverage_split(
-            ctv, ptv, course, patients=few, seed=ask.seed, samples=ask.samples, progress=tell, prepared=ready
+            ctv, ptv, course, patients=few, seed=start, samples=samples, progress=tell, prepared=ready
         )
-    maps = probability_maps(
-        ctv, ptv, course, patients=min(ask.patients, MAP_PATIENTS), seed=ask.seed, samples=ask.samples
-    )
+    maps = probability_maps(ctv, ptv, course, patients=min(patients, MAP_PATIENTS), seed=start, samples=samples)
     pictured = int(np.argsort(result.deepest_mm, kind="stable")[result.patients * 9 // 10])
     drawn, depth = _course_of(ready, course, pictured, result.seed)
     return Simulation(
         result=result,
         costs=costs,
-        residuals=residual_errors(course, seed=ask.seed),
+        residuals=residual_errors(course, seed=start),
         maps=maps,
         pictured=pictured,
         course=drawn,

@@ -1,39 +1,14 @@
 """What each source of displacement costs: each on its own, and all but each."""
 
 from collections.abc import Container
-from dataclasses import dataclass
 
 from ptvkit.kernels.jit import thread_count
+from ptvkit.motion.cost import ALL, Cost
 from ptvkit.motion.course import BLOCK, Course, Seed, blocks, components, root, samples_of
 from ptvkit.motion.coverage import Prepared, Structure, prepare
-from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import Progress, check_size, result_of, run_blocks
 from ptvkit.values import whole
-
-ALL = "all together"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What one source of displacement costs.
-
-    Attributes
-    ----------
-    name : str
-        A set-up error's name, ``breathing``, ``breathing reference`` (the planned position less the time mean), or
-        ``guidance errors`` (of matching and couch, and drift after the match); ``all together`` for everything.
-    loss_alone, loss_without : Estimate
-        Coverage loss when it is the only one, and when it alone is missing.
-    contained_alone, contained_without : Estimate
-        Share of patients who are contained, likewise.
-    """
-
-    name: str
-    loss_alone: Estimate
-    loss_without: Estimate
-    contained_alone: Estimate
-    contained_without: Estimate
 
 
 def coverage_split(

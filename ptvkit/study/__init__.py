@@ -1,1 +1,0 @@
-"""Studies: what a file asks for, read and checked."""
