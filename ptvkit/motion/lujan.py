@@ -223,7 +223,8 @@ class Lujan:
                 start, end = (np.take_along_axis(of, chosen, axis=1) for of in (start, end))
             phases = np.arange(0, 1 + max(float(np.max(np.asarray(self.lag))), 0.0) + 1e-9, 1 / LOOP_PHASES)
             times = start[..., None] + (end - start)[..., None] * phases
-            return np.sort(np.clip(times.reshape(len(start), -1), begin, last), axis=1)
+            loops: Floats = np.sort(np.clip(times.reshape(len(start), -1), begin, last), axis=1)
+            return loops
         ends = np.stack([start, 0.5 * (start + end), np.nextafter(end, 0)], axis=-1)
         times = np.clip(ends, begin[..., None], last[..., None])
         if all_cycles:
@@ -238,7 +239,8 @@ def _two_ends(times: Floats, start: Floats, end: Floats, scale: Floats, met: NDA
     flat = times.reshape(len(times), -1)
     low = np.where(met[..., None], height, np.inf).reshape(flat.shape).argmin(axis=1)
     high = np.where(met[..., None], height, -np.inf).reshape(flat.shape).argmax(axis=1)
-    return np.sort(np.take_along_axis(flat, np.column_stack([low, high]), axis=1), axis=1)
+    both: Floats = np.sort(np.take_along_axis(flat, np.column_stack([low, high]), axis=1), axis=1)
+    return both
 
 
 def _four_cycles(
