@@ -19,7 +19,7 @@ from ptvkit.values import number, whole
 
 Floats = NDArray[np.float64]
 Lengths = float | Floats
-Status = Literal["published", "quoted", "recalled", "derived"]
+Status = Literal["published", "quoted", "derived"]
 P = ParamSpec("P")
 
 PENUMBRA_MM: Final = 3.2
@@ -39,8 +39,7 @@ class Recipe:
     function : callable
     formula, criterion, source : str
     status : str
-        ``published``: seen in the source; ``quoted``: by a secondary source; ``derived``: worked out here;
-        ``recalled``: from memory of the literature, the source not at hand.
+        ``published``: checked in the source; ``quoted``: by a secondary source; ``derived``: computed here.
     """
 
     name: str
@@ -170,17 +169,6 @@ def parker(systematic_mm: ArrayLike, random_mm: ArrayLike) -> Lengths:
 
 
 @_recipe(
-    formula="1.65σ",
-    criterion="the edge stays inside in 95 % of fractions; random errors alone",
-    source="Antolak & Rosen 1999",
-    status="recalled",
-)
-def antolak_rosen(random_mm: ArrayLike) -> Lengths:
-    """Antolak's and Rosen's recipe for random errors."""
-    return 1.65 * _lengths("random_mm", random_mm)
-
-
-@_recipe(
     formula="1.64(σ − σp), σ with the penumbra in it",
     criterion="the 95 % isodose of the blurred beam; random errors alone",
     source="McKenzie et al. 2000, PMB 45:3331",
@@ -199,39 +187,9 @@ def mckenzie(blurred_mm: ArrayLike, penumbra_mm: ArrayLike = PENUMBRA_MM) -> Len
 
 
 @_recipe(
-    formula="2.5Σ + a + β(σ − σp), σ with the penumbra in it",
-    criterion="as van-herk, with a breathing term that is added as it is",
-    source="British Institute of Radiology 2003, Geometric uncertainties in radiotherapy",
-    status="recalled",
-)
-def bir2003(
-    systematic_mm: ArrayLike,
-    blurred_mm: ArrayLike,
-    penumbra_mm: ArrayLike = PENUMBRA_MM,
-    *,
-    breathing_mm: ArrayLike = 0.0,
-    beta: float = 1.64,
-) -> Lengths:
-    """The BIR's recipe for one side.
-
-    Parameters
-    ----------
-    systematic_mm, blurred_mm, penumbra_mm : float or (3,)
-        As `mckenzie`.
-    breathing_mm : float or (3,)
-        Linear term of this side; unlike on the two sides of an axis.
-    beta : float
-        1.64 for one beam edge at 95 %; smaller for several beams.
-    """
-    factor = number("beta", beta, least=0.0, most=5.0, error=DoseError)
-    linear = _lengths("breathing_mm", breathing_mm)
-    return 2.5 * _lengths("systematic_mm", systematic_mm) + linear + factor * _added_blur(blurred_mm, penumbra_mm)
-
-
-@_recipe(
     formula="van-herk with σ → √(σ² + (kA)²), k = 0.358",
     criterion="as van-herk, planned on the mid-ventilation position, breathing as a random error",
-    source="van Herk 2003 (k = .358); Wolthaus 2008 (k = 1/3)",
+    source="van Herk 2003 (k = .358, the SD of a wave cos⁶ over its amplitude), for amplitudes up to about 10 mm",
     status="published",
 )
 def mid_ventilation(
@@ -241,6 +199,10 @@ def mid_ventilation(
     penumbra_mm: ArrayLike = PENUMBRA_MM,
     *,
     sd_share: float = 0.358,
+    population: float = 0.90,
+    level: float = 0.95,
+    dimensions: int = 3,
+    exact: bool = False,
 ) -> Lengths:
     """Breathing in quadrature with the random errors, planned on the mean position.
 
@@ -251,21 +213,25 @@ def mid_ventilation(
         A, peak to peak.
     sd_share : float
         SD of the breathing position over A.
+    population, level, dimensions, exact
+        As `van_herk`.
     """
     share = number("sd_share", sd_share, least=0.0, most=1.0, error=DoseError)
     random = np.hypot(_lengths("random_mm", random_mm), share * _lengths("amplitude_mm", amplitude_mm))
-    return van_herk(systematic_mm, random, penumbra_mm)
+    return van_herk(
+        systematic_mm, random, penumbra_mm, population=population, level=level, dimensions=dimensions, exact=exact
+    )
 
 
 @_recipe(
-    formula="1.3Σ + 0.5σ",
-    criterion="planning risk volume of a small or serial organ",
+    formula="1.3Σ",
+    criterion="planning risk volume: shows the organ's high doses in 90 % of cases; systematic errors alone",
     source="McKenzie, van Herk, Mijnheer 2002, Radiother Oncol 62:299",
-    status="recalled",
+    status="published",
 )
-def prv(systematic_mm: ArrayLike, random_mm: ArrayLike) -> Lengths:
-    """McKenzie's margin around an organ at risk."""
-    return 1.3 * _lengths("systematic_mm", systematic_mm) + 0.5 * _lengths("random_mm", random_mm)
+def prv(systematic_mm: ArrayLike) -> Lengths:
+    """McKenzie's margin around an organ at risk; what random errors add for small or serial organs is left out."""
+    return 1.3 * _lengths("systematic_mm", systematic_mm)
 
 
 @_recipe(
@@ -275,9 +241,23 @@ def prv(systematic_mm: ArrayLike, random_mm: ArrayLike) -> Lengths:
     status="derived",
 )
 def finite_fractions(
-    systematic_mm: ArrayLike, random_mm: ArrayLike, fractions: int, penumbra_mm: ArrayLike = PENUMBRA_MM
+    systematic_mm: ArrayLike,
+    random_mm: ArrayLike,
+    fractions: int,
+    penumbra_mm: ArrayLike = PENUMBRA_MM,
+    *,
+    population: float = 0.90,
+    level: float = 0.95,
+    dimensions: int = 3,
 ) -> Lengths:
     """Van Herk's recipe for a finite number of fractions.
+
+    Parameters
+    ----------
+    systematic_mm, random_mm, penumbra_mm : float or (3,)
+    fractions : int
+    population, level, dimensions
+        As `van_herk`.
 
     Examples
     --------
@@ -287,7 +267,8 @@ def finite_fractions(
     count = whole("fractions", fractions, least=1, most=1_000_000, error=DoseError)
     systematic, random = _lengths("systematic_mm", systematic_mm), _lengths("random_mm", random_mm)
     kept = np.hypot(systematic, random / np.sqrt(count))
-    return van_herk(kept, random * np.sqrt(1 - 1 / count), penumbra_mm, exact=True)
+    left = random * np.sqrt(1 - 1 / count)
+    return van_herk(kept, left, penumbra_mm, population=population, level=level, dimensions=dimensions, exact=True)
 
 
 @_recipe(
@@ -303,6 +284,11 @@ def rotation(
     systematic_deg: float,
     random_deg: float,
     penumbra_mm: ArrayLike = PENUMBRA_MM,
+    *,
+    population: float = 0.90,
+    level: float = 0.95,
+    dimensions: int = 3,
+    exact: bool = False,
 ) -> Lengths:
     """A margin that grows with the distance from the isocentre, across the line to it.
 
@@ -313,6 +299,8 @@ def rotation(
         From the isocentre.
     systematic_deg, random_deg : float
         SDs of the rotation about each axis.
+    population, level, dimensions, exact
+        As `van_herk`.
     """
     away = number("distance_mm", distance_mm, least=0.0, most=1000.0, error=DoseError)
     turns = (
@@ -324,6 +312,10 @@ def rotation(
         np.hypot(_lengths("systematic_mm", systematic_mm), systematic),
         np.hypot(_lengths("random_mm", random_mm), random),
         penumbra_mm,
+        population=population,
+        level=level,
+        dimensions=dimensions,
+        exact=exact,
     )
 
 

@@ -230,9 +230,9 @@ def parsed_criterion(criterion: str) -> tuple[str, float]:
 
 
 def _shifts(target: Region, course: Course, patients: int, seed: int, samples: int | None) -> Floats:
-    """Displacements (patients, times, 3), mm."""
+    """Displacements (patients, extremes, 3) that reach furthest, mm."""
     drawn = sample_course(course, patients=patients, seed=seed, samples=samples, centre_mm=centroid(target))
-    return drawn.shifts_mm.reshape(patients, -1, 3)
+    return drawn.extreme_shifts_mm.reshape(patients, -1, 3)
 
 
 def _needed(target: Region, course: Course, unit: Floats, patients: int, seed: int, samples: int | None) -> Floats:
@@ -240,7 +240,7 @@ def _needed(target: Region, course: Course, unit: Floats, patients: int, seed: i
     times, centre = samples_of(course, samples), centroid(target)
     found = []
     for block, count in blocks(patients):
-        shifts = draw_block(course, block, count, seed, times, centre).shifts_mm
+        shifts = draw_block(course, block, count, seed, times, centre).extreme_shifts_mm
         found.append(_gauges(shifts.reshape(count, -1, 3), unit))
     return np.concatenate(found)
 

@@ -26,8 +26,7 @@ def recipe(
         typer.Option(help="Instead: a component NAME:Σ/σ; may be repeated, their squares add.", metavar="ERROR"),
     ] = None,
     penumbra: Annotated[str | None, typer.Option(help=f"σp, {TRIPLE}; 3.2 in water.")] = None,
-    blurred: Annotated[str | None, typer.Option(help=f"√(σ² + σp²), for mckenzie and bir2003, {TRIPLE}.")] = None,
-    breathing: Annotated[str | None, typer.Option(help=f"bir2003's linear term of one side, {TRIPLE}.")] = None,
+    blurred: Annotated[str | None, typer.Option(help=f"√(σ² + σp²), for mckenzie, {TRIPLE}.")] = None,
     amplitude: Annotated[
         str | None, typer.Option(help=f"Breathing, peak to peak, for mid-ventilation, {TRIPLE}.")
     ] = None,
@@ -35,12 +34,10 @@ def recipe(
     distance: Annotated[float | None, typer.Option(help="From the isocentre, mm, for rotation.")] = None,
     systematic_deg: Annotated[float | None, typer.Option(help="Σ of rotations, for rotation.")] = None,
     random_deg: Annotated[float | None, typer.Option(help="σ of rotations, for rotation.")] = None,
-    population: Annotated[float | None, typer.Option(help="Share of patients, for van-herk (0.90).")] = None,
-    level: Annotated[float | None, typer.Option(help="Isodose level, for van-herk (0.95).")] = None,
-    dimensions: Annotated[int | None, typer.Option(help="1, 2 or 3, for van-herk.")] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="van-herk without the published rounding to 2.5, 1.64.")
-    ] = False,
+    population: Annotated[float | None, typer.Option(help="Share of patients, for some recipes (0.90).")] = None,
+    level: Annotated[float | None, typer.Option(help="Isodose level, likewise (0.95).")] = None,
+    dimensions: Annotated[int | None, typer.Option(help="1, 2 or 3, likewise.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Without the published rounding to 2.5, 1.64.")] = False,
     check: Annotated[str | None, typer.Option(help="Simulate the margin on this CTV.", metavar="CTV[:LABEL]")] = None,
     patients: Annotated[int, typer.Option(help="For --check.")] = 2000,
     seed: Annotated[int, typer.Option(help="For --check.")] = 0,
@@ -59,7 +56,6 @@ def recipe(
         "random_mm": triple("--random", random),
         "penumbra_mm": triple("--penumbra", penumbra),
         "blurred_mm": triple("--blurred", blurred),
-        "breathing_mm": triple("--breathing", breathing),
         "amplitude_mm": triple("--amplitude", amplitude),
         "fractions": fractions,
         "distance_mm": distance,
@@ -102,7 +98,11 @@ def list_recipes(recipes: Any) -> None:
     """All of them, a line each."""
     rows = [("recipe", "formula", "status", "source")]
     rows += [(one.name, one.formula, one.status, one.source) for one in recipes]
-    print_rows(rows, "Margin recipes", "quoted: by a secondary source; recalled: from memory, check before use")
+    print_rows(
+        rows,
+        "Margin recipes",
+        "published: seen in the source; quoted: by a secondary one; derived: computed here",
+    )
 
 
 def components(errors: list[str] | None, given: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -11,13 +11,12 @@ from ptvkit.errors import MotionError
 from ptvkit.motion.lujan import Lujan
 from ptvkit.motion.measured import Measured
 from ptvkit.motion.trajectory import Trajectory
-from ptvkit.motion.variation import COACHED, FREE, STEADY, Variation
+from ptvkit.motion.variation import STEADY, Variation, as_variation
 from ptvkit.values import choice, is_snapshot, triple, vector
 
 Floats = NDArray[np.float64]
 Reference = Literal["time_mean", "exhale", "inhale", "mid_range", "snapshot"]
 REFERENCES: Final = ("time_mean", "exhale", "inhale", "mid_range", "snapshot")
-VARIATIONS: Final = {"none": STEADY, "free": FREE, "coached": COACHED}
 
 
 class BreathingDraw(NamedTuple):
@@ -27,21 +26,33 @@ class BreathingDraw(NamedTuple):
     ----------
     reference_mm : (patients, 1, 3)
         Time mean of the patient's breathing less the position that was planned on: systematic.
+    planning_day_mm : (patients, 1, 3)
+        Shift of the whole wave on the day of the planning CT: what it adds to all fractions is minus this.
     baseline_mm : (patients, fractions, 3)
         Shift of the whole wave on each day.
     drift_mm : (patients, fractions, 3)
-        What a fraction's end lies further than its begin.
+        Displacement between the beginning and the end of each fraction.
     wave_mm : (patients, fractions, samples, 3)
-        About the time mean.
+        About the time mean of the patient's breathing.
     time_s : (patients, fractions, samples)
-        Since the begin of each fraction.
+        Since the beginning of each fraction.
+    extremes_mm : (patients, fractions, extremes, 3)
+        As `wave_mm`, where the breathing reaches furthest.
+    extremes_s : (patients, fractions, extremes)
+    day_amplitude_mm, day_baseline_mm : (patients, fractions, 3)
+        Of `wave_mm`, what the day's amplitude adds to its mean, and where a recording lies when the match is done.
     """
 
     reference_mm: Floats
+    planning_day_mm: Floats
     baseline_mm: Floats
     drift_mm: Floats
     wave_mm: Floats
     time_s: Floats
+    extremes_mm: Floats
+    extremes_s: Floats
+    day_amplitude_mm: Floats
+    day_baseline_mm: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,8 +69,8 @@ class Breathing:
         exhale, or in a trace's own coordinates, mm), or ``snapshot``: a random phase, drawn once for each patient's
         planning CT and kept for the whole course.
     reference_seen_by : {"nothing", "soft_tissue"}
-        Whether a soft-tissue match sees the planned position's distance from the time mean: only when it matches time
-        mean to plan, which a match of like phases does not.
+        Deprecated: say what the match compares in ``ImageGuidance(soft_tissue_sees=)``. With ``soft_tissue`` the match
+        sees the planned position's distance from the time mean.
     variation : Variation
         From cycle to cycle, within a fraction, from day to day; none unless asked for.
     """
@@ -149,7 +160,7 @@ class Breathing:
             amplitude_correlation=amplitude_correlation,
         )
         return cls(
-            wave=wave, reference=reference, reference_seen_by=reference_seen_by, variation=as_variation(variation)
+            wave=wave, reference=reference, reference_seen_by=reference_seen_by, variation=as_variation(variation, n)
         )
 
     @classmethod
@@ -159,11 +170,14 @@ class Breathing:
         *,
         reference: Reference | ArrayLike,
         inhale: ArrayLike | None = None,
-        block_s: float = 20.0,
+        block_s: float | None = None,
         variation: Variation | Literal["none"] = "none",
         reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing",
     ) -> Self:
-        """Breathing as it was measured; each fraction is put together of blocks of the trace, begun anywhere.
+        """Breathing as it was measured: each fraction replays the recording from a random sample on.
+
+        A recording shorter than a fraction is played to its end and back again. The match before a fraction sees the
+        mean of the 20 s before it; the drift since then stays.
 
         Parameters
         ----------
@@ -173,8 +187,9 @@ class Breathing:
             See the class. ``exhale`` and ``inhale`` need `inhale`: a trace alone does not tell which end is which.
         inhale : (3,) array, optional
             Direction of inhale (LR, AP, SI), such as (0, 0.3, −0.95).
-        block_s : float
-            Length of the blocks, s: longer than a few breaths.
+        block_s : float, optional
+            Put each fraction together of blocks of this length, s, blended where they join. By default it is one
+            piece, so that slow drifts stay.
         variation : Variation
             Only drift and baseline shifts between days: breaths vary as they were measured.
         reference_seen_by : str
@@ -236,42 +251,65 @@ class Breathing:
         """
         time = np.asarray(time_s, float)
         if rng is not None:
-            drawn = self._draw(1, 1, time.reshape(1, 1, -1), rng, rng)
-            span = max(float(np.ptp(time)), 1e-9)
+            span = max(float(np.ptp(np.append(time, 0.0))), 1e-9)
+            drawn = self._draw(1, 1, time.reshape(1, 1, -1), span, rng, rng)
             drift = drawn.drift_mm[0, 0] * ((time.reshape(-1, 1) - time.min()) / span)
-            total: Floats = (drawn.reference_mm[0] + drawn.baseline_mm[0] + drawn.wave_mm[0, 0] + drift).reshape(
-                *time.shape, 3
-            )
+            still = drawn.reference_mm[0] + drawn.baseline_mm[0] - drawn.planning_day_mm[0]
+            total: Floats = (still + drawn.wave_mm[0, 0] + drift).reshape(*time.shape, 3)
             return total
         if self.is_snapshot or not self.variation.is_none or self.wave.is_population:
             raise MotionError("this breathing is random (snapshot, variation or population): give rng=")
         return self.wave.plain(time) - self.wave.position(self.reference)
 
-    def draw(self, patients: int, fractions: int, samples: int, fraction_s: float, rng: "Streams") -> BreathingDraw:
-        """Breathing of patients over their fractions, at `samples` times spread over each fraction."""
+    def draw(
+        self,
+        patients: int,
+        fractions: int,
+        samples: int,
+        fraction_s: float,
+        rng: "Streams",
+        *,
+        drifts: bool = False,
+    ) -> BreathingDraw:
+        """Breathing of patients over their fractions, at `samples` times spread over each fraction.
+
+        With `drifts` something else drifts within the fraction, so that the ends of all breaths are extremes.
+        """
         start = rng.phase.random((patients, fractions, 1))
         # one time in each stretch of the fraction, at places that do not beat with the breathing
         within = (start + np.arange(samples) * GOLDEN) % 1.0
         time = (np.arange(samples) + within) * (fraction_s / samples)
-        return self._draw(patients, fractions, time, rng.patient, rng.fraction)
+        return self._draw(patients, fractions, time, fraction_s, rng.patient, rng.fraction, drifts=drifts)
 
     def _draw(
         self,
         patients: int,
         fractions: int,
         time_s: Floats,
+        span_s: float,
         of_patient: np.random.Generator,
         of_fraction: np.random.Generator,
+        *,
+        drifts: bool = False,
     ) -> BreathingDraw:
         vary = self.variation
-        shift = of_fraction.standard_normal((patients, fractions, 2, 3))
-        mean, planned, wave = self.wave.draw(patients, fractions, time_s, self.reference, vary, of_patient, of_fraction)
+        normals = of_fraction.standard_normal((patients, fractions, 2, 3))
+        drifts = drifts or vary.drifts
+        wave = self.wave.draw(
+            patients, fractions, time_s, span_s, self.reference, vary, of_patient, of_fraction, drifts=drifts
+        )
+        shift = vector(vary.baseline_shift_mm)
         return BreathingDraw(
-            reference_mm=(mean - planned)[:, None, :],
-            baseline_mm=shift[:, :, 0] * vector(vary.baseline_shift_mm),
-            drift_mm=shift[:, :, 1] * vector(vary.drift_mm),
-            wave_mm=wave,
+            reference_mm=(wave.mean_mm - wave.planned_mm)[:, None, :],
+            planning_day_mm=of_patient.standard_normal((patients, 1, 3)) * shift,
+            baseline_mm=normals[:, :, 0] * shift,
+            drift_mm=vector(vary.drift_mean_mm) + normals[:, :, 1] * vector(vary.drift_mm),
+            wave_mm=wave.wave_mm,
             time_s=time_s,
+            extremes_mm=wave.extremes_mm,
+            extremes_s=wave.extremes_s,
+            day_amplitude_mm=wave.amplitude_mm,
+            day_baseline_mm=wave.baseline_mm,
         )
 
 
@@ -284,10 +322,3 @@ class Streams(NamedTuple):
 
 
 GOLDEN: Final = (5**0.5 - 1) / 2
-
-
-def as_variation(given: Variation | str) -> Variation:
-    """A variation, or one of the known ones by name."""
-    if isinstance(given, Variation):
-        return given
-    return VARIATIONS[choice("variation", given, tuple(VARIATIONS))]

@@ -1,7 +1,7 @@
 """A course of treatment: all that displaces the target, as one value that everything shares."""
 
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ptvkit.errors import MotionError
-from ptvkit.motion.breathing import Breathing, Streams
+from ptvkit.motion.breathing import Breathing, BreathingDraw, Streams
 from ptvkit.motion.guidance import ImageGuidance, Part, guided
 from ptvkit.motion.setup import SeenBy, SetupError, draw
 from ptvkit.values import number, whole
@@ -81,8 +81,12 @@ class Course:
     @property
     def grows(self) -> bool:
         """Whether the target moves within a fraction."""
-        drifts = self.guidance is not None and bool(np.any(self.guidance.drift_sd_mm))
-        return drifts or self.breathing is not None
+        return self.drifts_after_match or self.breathing is not None
+
+    @property
+    def drifts_after_match(self) -> bool:
+        """Whether guidance adds a drift between the match and the end of the fraction."""
+        return self.guidance is not None and bool(np.any(self.guidance.drift_sd_mm))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,8 +102,12 @@ class Drawn:
     rotations_rad : (patients, fractions, 3) array or None
         Rotation vectors about the target's centroid.
     time_s : (patients, fractions, samples) array or None
-        When the wave was sampled, since the begin of each fraction.
+        When the wave was sampled, since the beginning of each fraction.
     samples : int
+    wave_extremes_mm : (patients, fractions, extremes, 3) array or None
+        As `wave_mm`, where the breathing reaches furthest.
+    extreme_shares : (patients, fractions, extremes) array or None
+        When, as a share of the fraction.
     """
 
     parts: tuple[Part, ...]
@@ -107,28 +115,72 @@ class Drawn:
     rotations_rad: Floats | None
     time_s: Floats | None
     samples: int
+    wave_extremes_mm: Floats | None = None
+    extreme_shares: Floats | None = None
 
     @cached_property
     def shifts_mm(self) -> Floats:
-        """Displacements (patients, fractions, samples, 3), mm."""
-        still = np.sum([part.shift_mm for part in self.parts if not part.grows], axis=0)[:, :, None, :]
-        grown = [part.shift_mm for part in self.parts if part.grows]
-        share = ((np.arange(self.samples) + 0.5) / self.samples)[:, None]
-        total = still + (np.sum(grown, axis=0)[:, :, None, :] * share if grown else 0.0)
-        moved: Floats = np.broadcast_to(total, (*still.shape[:2], self.samples, 3)) + (
-            0.0 if self.wave_mm is None else self.wave_mm
-        )
-        return moved
+        """Displacements (patients, fractions, samples, 3) at the times that stand for the whole of a fraction, mm."""
+        share = (np.arange(self.samples) + 0.5) / self.samples
+        return self._moved(np.broadcast_to(share, (*self._shape, self.samples)), self.wave_mm)
+
+    @cached_property
+    def extreme_shifts_mm(self) -> Floats:
+        """Displacements (patients, fractions, extremes, 3) between which all others of a fraction lie, mm.
+
+        The ends of breaths, or every point of a recording; the beginning and the end of a fraction of steady drift.
+        They do not depend on `samples`.
+        """
+        if self.extreme_shares is not None:
+            return self._moved(self.extreme_shares, self.wave_extremes_mm)
+        drifts = any(part.grows and part.shift_mm.any() for part in self.parts)
+        share = np.array([0.0, 1.0] if drifts else [0.0])
+        return self._moved(np.broadcast_to(share, (*self._shape, len(share))), None)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        patients, fractions, _ = self.parts[0].shift_mm.shape
+        return patients, fractions
+
+    def _moved(self, share: Floats, wave_mm: Floats | None) -> Floats:
+        """Displacements at shares (patients, fractions, T) of the fraction; drifts grow in straight lines."""
+        total = np.zeros((*share.shape, 3)) if wave_mm is None else wave_mm.copy()
+        for part in self.parts:
+            if not part.grows:
+                total += part.shift_mm[:, :, None, :]
+            elif part.shift_mm.any():
+                total += part.shift_mm[:, :, None, :] * share[..., None]
+        return total
 
     def of_patient(self, number: int) -> "Drawn":
         """One patient's alone; every array keeps its axes."""
         own = slice(number, number + 1)
+        return self._with(
+            [part.shift_mm[own] for part in self.parts],
+            *(None if array is None else array[own] for array in self._arrays),
+        )
+
+    @property
+    def _arrays(self) -> tuple[Floats | None, ...]:
+        return self.wave_mm, self.rotations_rad, self.time_s, self.wave_extremes_mm, self.extreme_shares
+
+    def _with(
+        self,
+        shifts_mm: Sequence[Floats],
+        wave: Floats | None,
+        rotations: Floats | None,
+        time: Floats | None,
+        extremes: Floats | None,
+        shares: Floats | None,
+    ) -> "Drawn":
         return Drawn(
-            parts=tuple(Part(p.name, p.seen_by, p.shift_mm[own], grows=p.grows) for p in self.parts),
-            wave_mm=None if self.wave_mm is None else self.wave_mm[own],
-            rotations_rad=None if self.rotations_rad is None else self.rotations_rad[own],
-            time_s=None if self.time_s is None else self.time_s[own],
+            parts=tuple(replace(part, shift_mm=shift) for part, shift in zip(self.parts, shifts_mm, strict=True)),
+            wave_mm=wave,
+            rotations_rad=rotations,
+            time_s=time,
             samples=self.samples,
+            wave_extremes_mm=extremes,
+            extreme_shares=shares,
         )
 
     @property
@@ -174,17 +226,9 @@ def sample_course(
         draw_block(course, block, n, root(seed), samples_of(course, samples), np.asarray(centre_mm, float))
         for block, n in blocks(count)
     ]
-    first = drawn[0]
-    parts = [
-        Part(part.name, part.seen_by, np.concatenate([d.parts[i].shift_mm for d in drawn]), grows=part.grows)
-        for i, part in enumerate(first.parts)
-    ]
-    return Drawn(
-        parts=tuple(parts),
-        wave_mm=_joined([d.wave_mm for d in drawn]),
-        rotations_rad=_joined([d.rotations_rad for d in drawn]),
-        time_s=_joined([d.time_s for d in drawn]),
-        samples=first.samples,
+    return drawn[0]._with(
+        [np.concatenate(shifts) for shifts in zip(*([p.shift_mm for p in d.parts] for d in drawn), strict=True)],
+        *(_joined(arrays) for arrays in zip(*(d._arrays for d in drawn), strict=True)),
     )
 
 
@@ -227,7 +271,7 @@ def draw_block(
 ) -> Drawn:
     """Displacements of one block of patients, the first `patients` of it.
 
-    With `kept` only these `components` displace; the others are 0, and everybody's luck stays the same.
+    With `kept` only these `components` displace and the others are 0; all random draws stay the same.
     """
 
     def stream(*key: int) -> np.random.Generator:
@@ -237,26 +281,47 @@ def draw_block(
         return 1.0 if kept is None or component in kept else 0.0
 
     parts, turns = _set_up(course, stream, centre_mm, there)
-    wave, time, drift = None, None, []
+    moved, drift = None, []
     if course.breathing is not None:
         rng = Streams(stream(2, 0), stream(2, 1), stream(2, 2))
-        moved = course.breathing.draw(BLOCK, course.fractions, samples, course.fraction_s, rng)
-        wave, time = moved.wave_mm[:patients] * there(BREATHING), moved.time_s[:patients]
-        kept_mm = np.repeat(moved.reference_mm, course.fractions, axis=1) * there(REFERENCE)
-        parts.append(Part(REFERENCE, course.breathing.reference_seen_by, kept_mm))
-        parts.append(Part("breathing baseline", "soft_tissue", moved.baseline_mm * there(BREATHING)))
+        moved = course.breathing.draw(
+            BLOCK, course.fractions, samples, course.fraction_s, rng, drifts=course.drifts_after_match
+        )
+        parts += _breathing_parts(course, moved, there)
         drift.append(Part("breathing drift", "nothing", moved.drift_mm * there(BREATHING), grows=True))
     parts = parts or [Part("no error", "nothing", np.zeros((BLOCK, course.fractions, 3)))]
     if course.guidance is not None:
         protocol = course.guidance if there(GUIDANCE) else course.guidance.without_errors()
         parts = guided(parts, protocol, [stream(1, 0), stream(1, 1), stream(1, 2)])
+    wave = extremes = None
+    if moved is not None:
+        # what a match may see of the waves has become a part of its own
+        seen = (moved.day_amplitude_mm + moved.day_baseline_mm)[:, :, None, :]
+        wave, extremes = ((one - seen)[:patients] * there(BREATHING) for one in (moved.wave_mm, moved.extremes_mm))
     return Drawn(
-        parts=tuple(Part(p.name, p.seen_by, p.shift_mm[:patients], grows=p.grows) for p in [*parts, *drift]),
+        parts=tuple(replace(part, shift_mm=part.shift_mm[:patients]) for part in [*parts, *drift]),
         wave_mm=wave,
         rotations_rad=turns[:patients] if course.turns else None,
-        time_s=time,
+        time_s=None if moved is None else moved.time_s[:patients],
         samples=samples,
+        wave_extremes_mm=extremes,
+        extreme_shares=None if moved is None else moved.extremes_s[:patients] / course.fraction_s,
     )
+
+
+def _breathing_parts(course: Course, moved: BreathingDraw, there: Callable[[str], float]) -> list[Part]:
+    """What breathing adds to a whole fraction, and whether a soft-tissue match sees it."""
+    sees = "like_phase" if course.guidance is None else course.guidance.soft_tissue_sees
+    alias = course.breathing is not None and course.breathing.reference_seen_by == "soft_tissue"
+    offset: SeenBy = "soft_tissue" if sees == "time_mean" or alias else "nothing"
+    baseline: SeenBy = "nothing" if sees == "nothing" else "soft_tissue"
+    of_course = np.repeat(moved.reference_mm, course.fractions, axis=1)
+    shift = moved.baseline_mm - moved.planning_day_mm + moved.day_baseline_mm
+    return [
+        Part(REFERENCE, offset, of_course * there(REFERENCE)),
+        Part("breathing amplitude", offset, moved.day_amplitude_mm * there(BREATHING)),
+        Part("breathing baseline", baseline, shift * there(BREATHING)),
+    ]
 
 
 def _set_up(
@@ -284,10 +349,20 @@ def _set_up(
 def _lever(rotations_rad: Floats, arm_mm: Floats) -> Floats:
     """Displacement (..., 3) of a point at `arm_mm` from the pivot: ``(R − 1) arm``."""
     turned = Rotation.from_rotvec(rotations_rad.reshape(-1, 3)).apply(arm_mm)
-    found: Floats = (turned - arm_mm).reshape(rotations_rad.shape)
-    return found
+    displaced: Floats = (turned - arm_mm).reshape(rotations_rad.shape)
+    return displaced
 
 
 def _joined(arrays: Sequence[Floats | None]) -> Floats | None:
     there = [array for array in arrays if array is not None]
-    return np.concatenate(there) if there else None
+    if not there:
+        return None
+    longest = max(array.shape[2] for array in there)  # of the last cycle, some blocks have extremes more
+    return np.concatenate([_extended(array, longest) for array in there])
+
+
+def _extended(array: Floats, length: int) -> Floats:
+    """An array (P, F, E, ...) whose last entry along E is repeated up to a length."""
+    rest = [(0, 0)] * array.ndim
+    rest[2] = (0, length - array.shape[2])
+    return np.pad(array, rest, mode="edge")

@@ -15,8 +15,17 @@ from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.occupancy import occupancy
 from ptvkit.kernels.table import look_up
-from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root, samples_of
-from ptvkit.motion.fit import FLOOR_MM, INSIDE_MM, Figures, Fit, coverage_table, fits_of, on_one_lattice
+from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root
+from ptvkit.motion.lookup import (
+    FLOOR_MM,
+    INSIDE_MM,
+    Depths,
+    Figures,
+    Lookup,
+    coverage_table,
+    lookups_of,
+    on_one_lattice,
+)
 from ptvkit.motion.result import LETTERS
 
 Floats = NDArray[np.float64]
@@ -70,9 +79,9 @@ def coverage(ctv: Structure, ptv: Structure, shifts_mm: ArrayLike) -> Floats:
     if not len(flat):
         return np.zeros(shifts.shape[:-1])
     table = coverage_table(target, planned, flat.min(axis=0), flat.max(axis=0))
-    found = look_up(table.values, table.to_index, flat)
-    found[np.isnan(found)] = 0.0  # so far that the two no longer touch
-    return found.reshape(shifts.shape[:-1])
+    covered = look_up(table.values, table.to_index, flat)
+    covered[np.isnan(covered)] = 0.0  # so far that the two no longer touch
+    return covered.reshape(shifts.shape[:-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,7 +90,7 @@ class Prepared:
 
     Attributes
     ----------
-    lesions : tuple of Fit
+    lesions : tuple of Lookup
         The target's connected parts, the largest first.
     names : tuple of str
     volumes_cc : (L,) array
@@ -89,23 +98,34 @@ class Prepared:
         Centroid of the target.
     """
 
-    lesions: tuple[Fit, ...]
+    lesions: tuple[Lookup, ...]
     names: tuple[str, ...]
     volumes_cc: Floats
     centre_mm: Floats
 
     def figures(self, drawn: Drawn, *, exact: bool = False) -> list[Figures]:
-        """Each lesion's figures (patients, fractions, samples) for drawn displacements.
+        """Each lesion's figures (patients, fractions, samples) at the times that stand for whole fractions.
 
-        With `exact` nothing is looked up, and depths are told also far inside.
+        With `exact` nothing is looked up, and depths are given also far inside.
         """
-        shifts, turns = drawn.shifts_mm, drawn.turns
-        if turns is None and not exact:
-            return [lesion.translated(shifts) for lesion in self.lesions]
-        turned = np.eye(3) if turns is None else turns[:, :, None]
-        turned = np.broadcast_to(turned, (*shifts.shape, 3))
+        if drawn.turns is None and not exact:
+            return [lesion.translated(drawn.shifts_mm) for lesion in self.lesions]
+        turned = _turned(drawn, drawn.shifts_mm)
         floor = -INSIDE_MM if exact else FLOOR_MM
-        return [lesion.posed(shifts, turned, self.centre_mm, floor_mm=floor) for lesion in self.lesions]
+        return [lesion.posed(drawn.shifts_mm, turned, self.centre_mm, floor_mm=floor) for lesion in self.lesions]
+
+    def extremes(self, drawn: Drawn) -> list[Depths]:
+        """Each lesion's depths (patients, fractions, extremes) where the displacement reaches furthest."""
+        shifts = drawn.extreme_shifts_mm
+        if drawn.turns is None:
+            return [lesion.depths(shifts) for lesion in self.lesions]
+        return [lesion.posed_depths(shifts, _turned(drawn, shifts), self.centre_mm) for lesion in self.lesions]
+
+
+def _turned(drawn: Drawn, shifts_mm: Floats) -> Floats:
+    """A rotation (..., 3, 3) for each shift (patients, fractions, T, 3)."""
+    turns = np.eye(3) if drawn.turns is None else drawn.turns[:, :, None]
+    return np.broadcast_to(turns, (*shifts_mm.shape, 3))
 
 
 def prepare(
@@ -136,30 +156,30 @@ def prepare(
     """
     target, planned = filled(ctv), filled(ptv)
     lesions = parts(target)
-    given = [courses] if isinstance(courses, Course) else list(courses)
+    several = [courses] if isinstance(courses, Course) else list(courses)
     centre = centroid(target)
-    low, high = shift_range(given, root(seed), centre) if reach_mm is None else reach_mm
-    tables = not given or not all(course.turns for course in given)
-    fits = fits_of(lesions, planned, low, high, tables=tables)
-    names = tuple("CTV" if len(fits) == 1 else f"lesion {number_}" for number_ in range(1, len(fits) + 1))
-    _check_inside(fits, names, _named(ctv, "the CTV"), _named(ptv, "the PTV"))
+    low, high = shift_range(several, root(seed), centre) if reach_mm is None else reach_mm
+    tables = not several or not all(course.turns for course in several)
+    lookups = lookups_of(lesions, planned, low, high, tables=tables)
+    names = tuple("CTV" if len(lookups) == 1 else f"lesion {number_}" for number_ in range(1, len(lookups) + 1))
+    _check_inside(lookups, names, _named(ctv, "the CTV"), _named(ptv, "the PTV"))
     volumes = np.array([lesion.volume_cc for lesion in lesions])
-    return Prepared(lesions=fits, names=names, volumes_cc=volumes, centre_mm=centre)
+    return Prepared(lesions=lookups, names=names, volumes_cc=volumes, centre_mm=centre)
 
 
 def shift_range(courses: Sequence[Course], seed: int, centre_mm: Floats) -> tuple[Floats, Floats]:
     """Box of shifts (two corners (3,), mm) to prepare for: those of each course's first block, and some room."""
     low, high = np.zeros(3), np.zeros(3)
     for course in courses:
-        shifts = draw_block(course, 0, BLOCK, seed, min(samples_of(course, None), 50), centre_mm).shifts_mm
+        shifts = draw_block(course, 0, BLOCK, seed, 1, centre_mm).extreme_shifts_mm
         low, high = np.minimum(low, shifts.min(axis=(0, 1, 2))), np.maximum(high, shifts.max(axis=(0, 1, 2)))
     room = ROOM * (high - low)
     return low - room, high + room
 
 
-def _check_inside(fits: Sequence[Fit], names: Sequence[str], ctv: str, ptv: str) -> None:
-    for fit, name in zip(fits, names, strict=True):
-        still = fit.posed(np.zeros((1, 3)))
+def _check_inside(lookups: Sequence[Lookup], names: Sequence[str], ctv: str, ptv: str) -> None:
+    for lookup, name in zip(lookups, names, strict=True):
+        still = lookup.posed(np.zeros((1, 3)))
         depth, letter = float(still.depth_mm[0]), LETTERS[int(still.side[0])]
         what = ctv if name == "CTV" else f"{ctv}, {name},"
         where = f"{what} lies outside {ptv} by {depth:.1f} mm ({letter}) before any displacement"

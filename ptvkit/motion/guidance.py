@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 Match = Literal["bone", "soft_tissue", "bone_then_soft_tissue"]
 Mode = Literal["any_axis", "per_axis", "vector"]
 MATCHES: Final = ("bone", "soft_tissue", "bone_then_soft_tissue")
+SoftTissueSees = Literal["like_phase", "time_mean", "nothing"]
+SOFT_TISSUE_SEES: Final = ("like_phase", "time_mean", "nothing")
 MODES: Final = ("any_axis", "per_axis", "vector")
 TIE_MM: Final = 1e-9
 """A measured error this little below the level counts as at it: 0.1 mm logs are not exact in binary."""
@@ -42,6 +44,13 @@ class ImageGuidance:
         SD of the error of a correction that is made.
     drift_sd_mm : (3,) array or float
         SD of what the patient has moved by the end of a fraction since the match; a straight line in time.
+    soft_tissue_sees : {"like_phase", "time_mean", "nothing"}
+        What a soft-tissue match sees of breathing. ``time_mean``: a cone-beam CT of free breathing shows the mean
+        position of its day, so that the match also removes the planned phase's distance from the mean, and leaves the
+        error of matching a blurred image. ``like_phase``: equal phases are compared, as with a 4D cone-beam CT: shifts
+        of the baseline are seen, the distance of the planned phase stays. ``nothing``: neither is seen.
+    blur_sd_mm : (3,) array or float
+        SD of the matching error that blur adds in each fraction, with ``time_mean``.
     corrected_from : {"each", "nal"}
         ``each``: every fraction's own match. ``nal``: no action level off-line protocol: the mean of the first
         `nal_fractions` measured errors is corrected in all later fractions (de Boer & Heijmen 2001); one match only.
@@ -69,16 +78,19 @@ class ImageGuidance:
     bone_matching_systematic_mm: ArrayLike | None = None
     couch_sd_mm: ArrayLike = 0.0
     drift_sd_mm: ArrayLike = 0.0
+    soft_tissue_sees: SoftTissueSees = "like_phase"
+    blur_sd_mm: ArrayLike = 0.0
     corrected_from: Literal["each", "nal"] = "each"
     nal_fractions: int = 3
 
     def __post_init__(self) -> None:
         choice("match", self.match, MATCHES)
         choice("mode", self.mode, MODES)
+        choice("soft_tissue_sees", self.soft_tissue_sees, SOFT_TISSUE_SEES)
         choice("corrected_from", self.corrected_from, ("each", "nal"))
         level = number("action_level_mm", self.action_level_mm, least=0.0, most=100.0)
         object.__setattr__(self, "action_level_mm", level)
-        for name in ("matching_sd_mm", "matching_systematic_mm", "couch_sd_mm", "drift_sd_mm"):
+        for name in ("matching_sd_mm", "matching_systematic_mm", "couch_sd_mm", "drift_sd_mm", "blur_sd_mm"):
             object.__setattr__(self, name, triple(name, getattr(self, name)))
         for name in ("bone_matching_sd_mm", "bone_matching_systematic_mm"):
             if getattr(self, name) is not None:
@@ -99,7 +111,8 @@ class ImageGuidance:
                 else self.bone_matching_systematic_mm
             ),
         )
-        soft = Stage("soft tissue", vector(self.matching_sd_mm), vector(self.matching_systematic_mm))
+        blur = vector(self.blur_sd_mm) if self.soft_tissue_sees == "time_mean" else 0.0
+        soft = Stage("soft tissue", np.hypot(vector(self.matching_sd_mm), blur), vector(self.matching_systematic_mm))
         return {"bone": (bone,), "soft_tissue": (soft,), "bone_then_soft_tissue": (bone, soft)}[self.match]
 
     def without_errors(self) -> Self:
@@ -112,6 +125,7 @@ class ImageGuidance:
             bone_matching_systematic_mm=None,
             couch_sd_mm=0.0,
             drift_sd_mm=0.0,
+            blur_sd_mm=0.0,
         )
 
     def correct(self, errors_mm: ArrayLike, rng: np.random.Generator) -> Floats:

@@ -12,12 +12,15 @@ from scipy import special, stats
 from ptvkit.errors import MotionError, PtvkitWarning
 from ptvkit.kernels.wave import cycle_wave
 from ptvkit.motion.variation import Variation, autoregressive
+from ptvkit.motion.wave_draw import WaveDraw
 from ptvkit.values import is_snapshot, number, triple, vector, whole
 
 Floats = NDArray[np.float64]
 
 SHORTEST: Final = 0.4
 """Share of the mean period below which no cycle is drawn."""
+LOOP_PHASES: Final = 32
+"""Positions that stand for one cycle's loop when some axis lags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,44 +87,80 @@ class Lujan:
     def plain(self, time_s: Floats) -> Floats:
         """Displacement from exhale (..., 3) at times (...), mm."""
         share = time_s[..., None] / self.period_s - np.asarray(self.lag)
-        found: Floats = self.signed_mm * np.cos(np.pi * share - self.phase) ** (2 * self.n)
-        return found
+        moved: Floats = self.signed_mm * np.cos(np.pi * share - self.phase) ** (2 * self.n)
+        return moved
 
     def position(self, reference: object) -> Floats:
         """A reference position, from exhale (3,), mm."""
         return self._positions(reference, self.signed_mm)
 
     def _positions(self, reference: object, signed: Floats) -> Floats:
-        """A reference position for each signed amplitude (..., 3)."""
+        """A reference position for each signed amplitude (..., 3).
+
+        Inhale is a point of the trajectory, where the axis of largest amplitude turns; exhale is the origin, where each
+        axis turns.
+        """
         if not isinstance(reference, str):
             return np.broadcast_to(np.asarray(reference, float), signed.shape)
-        return signed * {"time_mean": self.mean_share, "exhale": 0.0, "inhale": 1.0, "mid_range": 0.5}[reference]
+        lag = np.asarray(self.lag)
+        behind = lag[np.abs(self.signed_mm).argmax()] - lag
+        at_inhale = np.cos(np.pi * behind) ** (2 * self.n)
+        position: Floats = (
+            signed * {"time_mean": self.mean_share, "exhale": 0.0, "inhale": at_inhale, "mid_range": 0.5}[reference]
+        )
+        return position
 
     def draw(
         self,
         patients: int,
         fractions: int,
         time_s: Floats,
+        span_s: float,
         reference: object,
         vary: Variation,
         of_patient: np.random.Generator,
         of_fraction: np.random.Generator,
-    ) -> tuple[Floats, Floats, Floats]:
-        """Time mean (P, 3), planned position (P, 3), wave about the mean (P, F, S, 3) at times (P, F, S), mm."""
+        *,
+        drifts: bool = False,
+    ) -> WaveDraw:
+        """Draw patients' breathing at times (P, F, S) of fractions that last `span_s`; `drifts` as `Breathing.draw`."""
         signed = self._amplitudes(of_patient.standard_normal((patients, 4)))
         top = max(float(np.abs(self.signed_mm).max()), 1e-9)
-        at_ct = of_patient.random((patients, 1)), of_patient.standard_normal((patients, 2))
-        planned = (
-            self._snapshot(signed, vary, top, *at_ct) if is_snapshot(reference) else self._positions(reference, signed)
-        )
+        planned = self._planned(reference, signed, vary, top, of_patient)
         day = np.maximum(1 + of_fraction.standard_normal((patients, fractions)) * vary.amplitude_between_mm / top, 0.0)
         mean = signed * self.mean_share
-        cycles = self._cycles(time_s, vary, top, of_fraction)
         rows = patients * fractions
-        wave = cycle_wave(
-            *cycles, (signed[:, None, :] * day[..., None]).reshape(rows, 3), self.n, np.asarray(self.lag, float)
+        begin, cycles = self._cycles(rows, span_s, vary, top, of_fraction)
+        extreme = self._extreme_times(begin, span_s, cycles, all_cycles=drifts or bool(np.any(vary.baseline_mm)))
+        amplitude = (signed[:, None, :] * day[..., None]).reshape(rows, 3)
+
+        def waves(time: Floats) -> Floats:
+            moved = cycle_wave(time, *cycles, amplitude, self.n, np.asarray(self.lag, float))
+            about_mean: Floats = moved.reshape(patients, fractions, -1, 3) - mean[:, None, None, :]
+            return about_mean
+
+        return WaveDraw(
+            mean_mm=mean,
+            planned_mm=planned,
+            wave_mm=waves(time_s.reshape(rows, -1) - time_s.min(initial=0.0) + begin),
+            extremes_mm=waves(extreme),
+            extremes_s=(extreme - begin).reshape(patients, fractions, -1),
+            amplitude_mm=mean[:, None, :] * (day - 1)[..., None],
+            baseline_mm=np.zeros((patients, fractions, 3)),
         )
-        return mean, planned, wave.reshape(*time_s.shape, 3) - mean[:, None, None, :]
+
+    def _planned(
+        self, reference: object, signed: Floats, vary: Variation, top: float, rng: np.random.Generator
+    ) -> Floats:
+        """The planned position (P, 3) on the day of the planning CT, which has an amplitude of its own."""
+        phase, normals = rng.random((len(signed), 1)), rng.standard_normal((len(signed), 5))
+        of_day = np.maximum(1 + normals[:, :1] * vary.amplitude_between_mm / top, 0.0)
+        if not is_snapshot(reference):
+            return self._positions(reference, signed * of_day)
+        of_cycle = np.maximum(1 + normals[:, 1:2] * vary.amplitude_mm / top, 0.0)
+        u = np.cos(np.pi * (phase - np.asarray(self.lag))) ** (2 * self.n)
+        position: Floats = signed * of_day * of_cycle * u + normals[:, 2:] * np.asarray(vary.baseline_mm)
+        return position
 
     def _amplitudes(self, normals: Floats) -> Floats:
         """Signed amplitudes (P, 3) of patients: gamma distributed, one common and three own normals (P, 4) behind."""
@@ -137,35 +176,79 @@ class Lujan:
         varied = (mean > 0) & (sd > 0)
         shape, scale = mean[varied] ** 2 / sd[varied] ** 2, sd[varied] ** 2 / mean[varied]
         drawn[:, varied] = stats.gamma.ppf(special.ndtr(mixed[:, varied]), shape, scale=scale)
-        found: Floats = drawn * np.asarray(self.inhale)
-        return found
-
-    def _snapshot(self, signed: Floats, vary: Variation, top: float, phase: Floats, normals: Floats) -> Floats:
-        """Position at a random phase of some cycle of some day."""
-        own = normals @ np.array([vary.amplitude_mm, vary.amplitude_between_mm]) / top
-        u = np.cos(np.pi * (phase - np.asarray(self.lag))) ** (2 * self.n)
-        found: Floats = signed * u * np.maximum(1 + own, 0.0)[:, None]
-        return found
+        signed: Floats = drawn * np.asarray(self.inhale)
+        return signed
 
     def _cycles(
-        self, time_s: Floats, vary: Variation, top: float, rng: np.random.Generator
-    ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Times from the first exhale on, and each cycle's end, height and baseline, a row for each fraction."""
-        rows = time_s.shape[0] * time_s.shape[1]
-        time = time_s.reshape(rows, -1)
+        self, rows: int, span_s: float, vary: Variation, top: float, rng: np.random.Generator
+    ) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
+        """When each fraction begins after the first exhale (rows, 1), and its cycles' ends, heights and baselines.
+
+        How many are drawn depends on the fraction's length alone, never on the times at which it is looked at.
+        """
         begin = rng.random((rows, 1)) * self.period_s
-        time = time - time.min(initial=0.0) + begin
+        need = span_s / self.period_s
         if not vary.of_cycles:
-            # one long row of like cycles: only the share of the cycle counts
-            count = int(time.max() / self.period_s) + 2
+            count = int(need) + 3
             end = np.broadcast_to(np.arange(1, count + 1) * self.period_s, (rows, count))
-            return time, np.ascontiguousarray(end), np.ones((rows, count)), np.zeros((rows, count, 3))
-        # the mean length decides how many are needed; a tenth more than six SDs of their sum, then the last goes on
+            return begin, (np.ascontiguousarray(end), np.ones((rows, count)), np.zeros((rows, count, 3)))
+        # a tenth more than six SDs of the cycles' summed length; the last cycle is extended
         spread = 6 * vary.period_s * np.sqrt((1 + vary.correlation) / (1 - vary.correlation))
-        need = time.max() / self.period_s
-        count = int(1.1 * (need + spread / self.period_s * np.sqrt(need + 1))) + 3
+        count = int(1.1 * (need + 1 + spread / self.period_s * np.sqrt(need + 2))) + 3
         x = autoregressive(rng.standard_normal((rows, 5, count)), vary.correlation)
         length = np.maximum(self.period_s + vary.period_s * x[:, 0], SHORTEST * self.period_s)
         scale = np.maximum(1 + vary.amplitude_mm / top * x[:, 1], 0.0)
         base = np.moveaxis(x[:, 2:], 1, -1) * np.asarray(vary.baseline_mm)
-        return time, np.cumsum(length, axis=1), scale, np.ascontiguousarray(base)
+        return begin, (np.cumsum(length, axis=1), scale, np.ascontiguousarray(base))
+
+    def _extreme_times(
+        self, begin: Floats, span_s: float, cycles: tuple[Floats, Floats, Floats], *, all_cycles: bool
+    ) -> Floats:
+        """Rising times (rows, E) in each fraction's window at which the wave reaches furthest.
+
+        Without lag a steady baseline puts all positions on one line from exhale: its two ends are enough. With drift or
+        varying baselines every cycle's ends count. With lag a cycle is a loop, and equal phases stand for it: of every
+        cycle, or, as loops of one shape lie between the largest and the smallest, of those two and of the first and
+        the last, which the window may cut.
+        """
+        end, scale, _ = cycles
+        last = begin + span_s
+        start = np.hstack([np.zeros((len(end), 1)), end[:, :-1]])
+        count = int((start < last).sum(axis=1).max())
+        start, end, scale = start[:, :count], end[:, :count].copy(), scale[:, :count]
+        if np.any(self.lag):
+            whole = (start >= begin) & (end * (1 + 1e-12) <= last)
+            chosen = _four_cycles(start, end, scale, whole, begin, last)
+            if not all_cycles:
+                start, end = (np.take_along_axis(of, chosen, axis=1) for of in (start, end))
+            phases = np.arange(0, 1 + max(float(np.max(np.asarray(self.lag))), 0.0) + 1e-9, 1 / LOOP_PHASES)
+            times = start[..., None] + (end - start)[..., None] * phases
+            loops: Floats = np.sort(np.clip(times.reshape(len(start), -1), begin, last), axis=1)
+            return loops
+        ends = np.stack([start, 0.5 * (start + end), np.nextafter(end, 0)], axis=-1)
+        times = np.clip(ends, begin[..., None], last[..., None])
+        if all_cycles:
+            return times.reshape(len(start), -1)
+        return _two_ends(times, start, end, scale, (end > begin) & (start < last), self.n)
+
+
+def _two_ends(times: Floats, start: Floats, end: Floats, scale: Floats, met: NDArray[np.bool_], n: int) -> Floats:
+    """Of candidate times (rows, cycles, C), the two (rows, 2), rising, at which the wave is lowest and highest."""
+    share = (times - start[..., None]) / (end - start)[..., None]
+    height = scale[..., None] * np.sin(np.pi * share) ** (2 * n)
+    flat = times.reshape(len(times), -1)
+    low = np.where(met[..., None], height, np.inf).reshape(flat.shape).argmin(axis=1)
+    high = np.where(met[..., None], height, -np.inf).reshape(flat.shape).argmax(axis=1)
+    both: Floats = np.sort(np.take_along_axis(flat, np.column_stack([low, high]), axis=1), axis=1)
+    return both
+
+
+def _four_cycles(
+    start: Floats, end: Floats, scale: Floats, whole: NDArray[np.bool_], begin: Floats, last: Floats
+) -> NDArray[np.int64]:
+    """Numbers (rows, 4) of the cycles: the largest and the smallest whole one, the first and the last that is met."""
+    largest = np.where(whole, scale, -np.inf).argmax(axis=1)
+    smallest = np.where(whole, scale, np.inf).argmin(axis=1)
+    first = (end > begin).argmax(axis=1)
+    final = (start < last).sum(axis=1) - 1
+    return np.column_stack([largest, smallest, first, final]).astype(np.int64)

@@ -17,7 +17,7 @@ from ptvkit.kernels.occupancy import occupancy
 from ptvkit.kernels.table import spread_counts
 from ptvkit.motion.course import Course, Drawn, Seed, blocks, draw_block, root, samples_of
 from ptvkit.motion.coverage import Structure, centroid, filled
-from ptvkit.motion.fit import on_one_lattice
+from ptvkit.motion.lookup import on_one_lattice
 from ptvkit.values import whole
 
 Floats = NDArray[np.float64]

@@ -35,7 +35,21 @@ breathing_presets: Final[Mapping[str, Preset]] = {
         amplitude_mm=(1.3, 3.8, 11.9),
         source="Liang et al. 2018, J Appl Clin Med Phys 19(3):94; liver tumours, n = 14",
         note=f"{_MEDIAN} (LR 0.4–4, AP 0.9–7.7, SI 5.1–17.3 mm). Amplitudes varied by 4.3 mm within and 1.7 mm between"
-        " fractions on SI (medians); whether as SD or range is not told, so that none is taken over: give variation=",
+        " fractions on SI (medians); as the source does not say whether these are SDs or ranges, none is taken over:"
+        " give variation=",
+    ),
+    "liver-free-population": Preset(
+        amplitude_mm=(1.3, 3.8, 11.9),
+        amplitude_sd_mm=(1.1, 2.0, 3.6),
+        source="Liang et al. 2018, J Appl Clin Med Phys 19(3):94; liver tumours, n = 14",
+        note="middle values as means; SD between patients derived from the published ranges (of 14 Gaussian values the"
+        " range is 3.41 SD)",
+    ),
+    "liver-free-hcc": Preset(
+        amplitude_mm=(0.0, 0.0, 10.46),
+        amplitude_sd_mm=(0.0, 0.0, 2.78),
+        source="Hu et al. 2017, PMID 28585715; hepatocellular carcinoma, 4DCT, no resection, n = 40",
+        note="mean and SD between patients (range 5.6–18.8 mm); SI alone, in 3D 11.74 ± 2.65 mm",
     ),
     "liver-cine-mr-median": Preset(
         amplitude_mm=(0.0, 0.0, 11.7),

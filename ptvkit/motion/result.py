@@ -28,7 +28,8 @@ class CoverageResult:
     coverage : array
         Time-averaged share of the volume inside the PTV: a geometric index, never a margin criterion.
     miss_mm : array
-        Deepest reach outside the PTV at any time of the fraction, mm; 0 when it never left.
+        Deepest reach outside the PTV at any instant of the fraction, mm; 0 when it never left. It is judged where the
+        displacement reaches furthest and does not depend on `samples`.
     side : int8 array
         Where that was: 0 to 5 for R L A P S I, −1 when it never left.
     time_out : array
@@ -38,7 +39,7 @@ class CoverageResult:
     parameter_intervals : mapping
         For ``contained`` and ``coverage_loss``: what the size of the samples leaves open from which Σ was estimated.
     samples : int
-        Times in each fraction.
+        Times in each fraction over which `coverage` and `time_out` are means.
     seed : int
     """
 

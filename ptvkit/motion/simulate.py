@@ -11,10 +11,10 @@ from scipy import stats
 
 from ptvkit.errors import MotionError
 from ptvkit.kernels.jit import thread_count
-from ptvkit.motion.course import BLOCK, Course, Seed, blocks, draw_block, root, samples_of
+from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, blocks, draw_block, root, samples_of
 from ptvkit.motion.coverage import Prepared, Structure, prepare
 from ptvkit.motion.estimate import Estimate
-from ptvkit.motion.fit import Figures
+from ptvkit.motion.lookup import Depths, Figures
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.setup import SetupError
 from ptvkit.values import number, whole
@@ -44,7 +44,11 @@ def simulate_coverage(
     progress: Progress | None = None,
     prepared: Prepared | None = None,
 ) -> CoverageResult:
-    """Simulate courses of treatment and tell what of the target leaves the PTV, how far, how often, and on which side.
+    """Simulate courses of treatment: what of the target leaves the PTV, how far, how often, and on which side.
+
+    Containment and depth are judged where the displacement reaches furthest in each fraction (the ends of breaths,
+    every point of a recording, both ends of a drift), whatever `samples` is; covered volume and time outside are means
+    over `samples` times.
 
     Parameters
     ----------
@@ -56,7 +60,7 @@ def simulate_coverage(
     seed : int or Generator
         The same seed gives the same bytes, whatever the number of workers.
     samples : int, optional
-        Times within each fraction; by default 100 with breathing.
+        Times within each fraction that means are taken over; by default 100 with breathing.
     precision : float, optional
         Go on until the 95 % interval of ``contained()`` is no wider than this.
     workers : int, optional
@@ -134,7 +138,7 @@ def run_blocks(
 
     def one(task: tuple[int, int]) -> list[FractionFigures]:
         drawn = draw_block(course, *task, seed, samples, ready.centre_mm, kept)
-        return by_fraction(ready, ready.figures(drawn))
+        return by_fraction(ready, drawn)
 
     return in_threads(one, tasks, threads)
 
@@ -148,30 +152,39 @@ def in_threads(one: Callable[[Task], Found], tasks: Iterable[Task], threads: int
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def by_fraction(ready: Prepared, lesions: Sequence[Figures]) -> list[FractionFigures]:
-    """Figures of fractions from those of their samples (patients, fractions, samples): all together, then each."""
-    share = ready.volumes_cc / ready.volumes_cc.sum()
+def by_fraction(ready: Prepared, drawn: Drawn) -> list[FractionFigures]:
+    """Figures (patients, fractions) of drawn displacements: of all lesions together, then of each.
+
+    Depths come from the extremes of each fraction, averages over time from its samples.
+    """
+    samples, extremes = ready.figures(drawn), ready.extremes(drawn)
+    lesions = [_reduced(*pair) for pair in zip(samples, extremes, strict=True)]
     if len(lesions) == 1:
-        return [_reduced(lesions[0])]
-    depth = np.stack([figures.depth_mm for figures in lesions])
-    deepest = depth.argmax(axis=0)[None]
-    together = Figures(
-        np.tensordot(share, np.stack([figures.covered for figures in lesions]), axes=1),
-        np.take_along_axis(depth, deepest, axis=0)[0],
-        np.take_along_axis(np.stack([figures.side for figures in lesions]), deepest, axis=0)[0],
+        return lesions
+    miss = np.stack([lesion.miss_mm for lesion in lesions])
+    deepest = miss.argmax(axis=0)[None]
+    out = np.any([figures.depth_mm > 0 for figures in samples], axis=0).mean(axis=2)
+    together = FractionFigures(
+        coverage=np.tensordot(
+            ready.volumes_cc / ready.volumes_cc.sum(), np.stack([lesion.coverage for lesion in lesions]), axes=1
+        ),
+        miss_mm=np.take_along_axis(miss, deepest, axis=0)[0],
+        side=np.take_along_axis(np.stack([lesion.side for lesion in lesions]), deepest, axis=0)[0],
+        time_out=np.where(miss.max(axis=0) > 0, out, 0.0),
     )
-    return [_reduced(figures) for figures in (together, *lesions)]
+    return [together, *lesions]
 
 
-def _reduced(figures: Figures) -> FractionFigures:
-    worst = figures.depth_mm.argmax(axis=2)[..., None]
-    miss = np.maximum(np.take_along_axis(figures.depth_mm, worst, axis=2)[..., 0], 0.0)
-    side = np.take_along_axis(figures.side, worst, axis=2)[..., 0]
+def _reduced(samples: Figures, extremes: Depths) -> FractionFigures:
+    worst = extremes.depth_mm.argmax(axis=2)[..., None]
+    miss = np.maximum(np.take_along_axis(extremes.depth_mm, worst, axis=2)[..., 0], 0.0)
+    side = np.take_along_axis(extremes.side, worst, axis=2)[..., 0]
+    leaves = miss > 0
     return FractionFigures(
-        coverage=figures.covered.mean(axis=2),
+        coverage=np.where(leaves, samples.covered.mean(axis=2), 1.0),
         miss_mm=miss,
-        side=np.where(miss > 0, side, -1).astype(np.int8),
-        time_out=(figures.depth_mm > 0).mean(axis=2),
+        side=np.where(leaves, side, -1).astype(np.int8),
+        time_out=np.where(leaves, (samples.depth_mm > 0).mean(axis=2), 0.0),
     )
 
 

@@ -142,6 +142,8 @@ class GuidanceTable(Table):
     bone_matching_systematic_mm: Vector | None = None
     couch_sd_mm: Vector = 0.0
     drift_sd_mm: Vector = 0.0
+    soft_tissue_sees: Literal["like_phase", "time_mean", "nothing"] = "like_phase"
+    blur_sd_mm: Vector = 0.0
     corrected_from: Literal["each", "nal"] = "each"
     nal_fractions: int = 3
 
@@ -155,6 +157,7 @@ class VariationTable(Table):
     correlation: float = 0.5
     amplitude_between_mm: float = 0.0
     drift_mm: Vector = 0.0
+    drift_mean_mm: Vector = 0.0
     baseline_shift_mm: Vector = 0.0
 
 
@@ -186,7 +189,7 @@ class BreathingTable(Table):
     time_units: str | None = None
     scale: Vector | None = None
     column: str | None = None
-    block_s: float = 20.0
+    block_s: float | None = None
 
 
 class DoseTable(Table):

@@ -141,8 +141,7 @@ def run_task(request: Request, task: Task) -> list[tuple[int, Row]]:
 
     def one(block: tuple[int, int]) -> list[list[FractionFigures]]:
         drawn = draw_block(course, *block, seed, times, ready[0][2].centre_mm)
-        each = (prepared.figures(drawn) for _, _, prepared, _ in ready)
-        return [by_fraction(prepared, figures) for (_, _, prepared, _), figures in zip(ready, each, strict=True)]
+        return [by_fraction(prepared, drawn) for _, _, prepared, _ in ready]
 
     for block in in_threads(one, list(blocks(simulation.patients)), thread_count()):
         for collected, figures in zip(found, block, strict=True):

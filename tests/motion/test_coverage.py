@@ -9,7 +9,7 @@ from ptvkit.errors import MaskError, MotionError, PtvkitWarning
 from ptvkit.geometry.directions import DIRECTIONS
 from ptvkit.motion.course import Course
 from ptvkit.motion.coverage import prepare
-from ptvkit.motion.fit import fit_of
+from ptvkit.motion.lookup import lookup_of
 from ptvkit.motion.setup import SetupError
 from tests.conftest import AXES
 from tests.motion.bodies import ball, ball_mask
@@ -46,7 +46,7 @@ def test_two_spheres_on_any_axes(axes: str) -> None:
     """Table and direct sampling, coverage and depth, on oblique and flipped lattices, the PTV on another one."""
     ctv, ptv = ball(14.0, axes=AXES[axes]), ball(19.0, spacing=(1.1, 0.9, 1.0))
     shifts = np.vstack([directions(60) * 8, directions(60, 2) * 12])
-    fit = fit_of(ctv, ptv, np.full(3, -13.0), np.full(3, 13.0))
+    fit = lookup_of(ctv, ptv, np.full(3, -13.0), np.full(3, 13.0))
     exact = np.repeat([two_spheres(14, 19, 8), two_spheres(14, 19, 12)], 60)
     for found in (fit.translated(shifts), fit.posed(shifts)):
         np.testing.assert_allclose(found.covered, exact, atol=0.005)
@@ -64,7 +64,7 @@ def two_spheres(r: float, big: float, d: float) -> float:
 
 @pytest.mark.parametrize("letter", list(DIRECTIONS))
 def test_the_side_is_that_of_the_shift(letter: str) -> None:
-    fit = fit_of(ball(10.0), ball(13.0), np.full(3, -9.0), np.full(3, 9.0))
+    fit = lookup_of(ball(10.0), ball(13.0), np.full(3, -9.0), np.full(3, 9.0))
     shift = np.zeros((1, 3))
     shift[0, DIRECTIONS[letter].axis] = 7.0 * DIRECTIONS[letter].sign
     shift += [0.4, -0.3, 0.2]
@@ -84,7 +84,7 @@ def test_rotation_about_the_centroid_of_a_long_target() -> None:
     distance = np.linalg.norm(points - axis, axis=-1)
     ctv = pk.Region(level=(distance - 6).astype(np.float32), grid=grid)
     ptv = pk.Region(level=(distance - 8).astype(np.float32), grid=grid)
-    fit = fit_of(ctv, ptv, np.full(3, -5.0), np.full(3, 5.0), tables=False)
+    fit = lookup_of(ctv, ptv, np.full(3, -5.0), np.full(3, 5.0), tables=False)
     angle = np.radians(10.0)
     turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     found = fit.posed(np.zeros((1, 3)), turn[None], np.zeros(3))

@@ -1,4 +1,4 @@
-"""How a target fits into a PTV once it is displaced: worked out once, then looked up."""
+"""Coverage and depth of one displaced target in its PTV: computed once on a lattice of shifts, then looked up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +57,13 @@ class Figures(NamedTuple):
     side: NDArray[np.int8]
 
 
+class Depths(NamedTuple):
+    """`Figures` without coverage."""
+
+    depth_mm: Floats
+    side: NDArray[np.int8]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
     """Values on a lattice of shifts.
@@ -91,8 +98,8 @@ class Cloud(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fit:
-    """A target and a PTV, prepared for many displacements. Make one with `fit_of`.
+class Lookup:
+    """One target and its PTV, prepared for many displacements. Make one with `lookup_of`.
 
     Attributes
     ----------
@@ -109,7 +116,7 @@ class Fit:
     width_mm : float
         Spacing of the inner points.
     covered, depth, side
-        Tables by translation; None when every pose is worked out.
+        Tables by translation; None when every pose is computed.
     """
 
     ctv: Region
@@ -125,7 +132,7 @@ class Fit:
     side: NDArray[np.int8] | None = None
 
     def translated(self, shifts_mm: Floats) -> Figures:
-        """Figures for translations (..., 3), mm: from the tables, and worked out one by one beyond them."""
+        """Figures for translations (..., 3), mm: from the tables, and computed one by one beyond them."""
         flat = np.ascontiguousarray(shifts_mm, float).reshape(-1, 3)
         if self.covered is None or self.depth is None or self.side is None:
             return self.posed(shifts_mm)
@@ -139,12 +146,24 @@ class Fit:
         shape = shifts_mm.shape[:-1]
         return Figures(covered.reshape(shape), depth.reshape(shape), side.reshape(shape))
 
-    def _holding(self, shifts_mm: Floats) -> "Fit":
+    def depths(self, shifts_mm: Floats) -> Depths:
+        """Depths for translations (..., 3), mm, as `translated`, without coverage."""
+        flat = np.ascontiguousarray(shifts_mm, float).reshape(-1, 3)
+        if self.depth is None or self.side is None:
+            return self.posed_depths(shifts_mm)
+        depth = look_up(self.depth.values, self.depth.to_index, flat)
+        side = look_up_nearest(self.side, self.depth.to_index, flat)
+        far = np.isnan(depth)
+        if far.any():
+            depth[far], side[far] = self._holding(flat[far]).posed_depths(flat[far])
+        return Depths(depth.reshape(shifts_mm.shape[:-1]), side.reshape(shifts_mm.shape[:-1]))
+
+    def _holding(self, shifts_mm: Floats) -> "Lookup":
         """Itself, or another whose distance reaches as far as these shifts (N, 3)."""
         low, high = in_nodes(self.distance.grid, shifts_mm.min(axis=0), shifts_mm.max(axis=0))
         if (low >= self.room[0]).all() and (high <= self.room[1]).all():
             return self
-        return fit_of(self.ctv, self.ptv, shifts_mm.min(axis=0), shifts_mm.max(axis=0), tables=False)
+        return lookup_of(self.ctv, self.ptv, shifts_mm.min(axis=0), shifts_mm.max(axis=0), tables=False)
 
     def posed(
         self,
@@ -154,10 +173,29 @@ class Fit:
         *,
         floor_mm: float = FLOOR_MM,
     ) -> Figures:
-        """Figures for rotations (..., 3, 3) about a centre, then shifts (..., 3), mm; each pose worked out.
+        """Figures for rotations (..., 3, 3) about a centre, then shifts (..., 3), mm; each pose is computed.
 
         Depths come no lower than `floor_mm`. Neighbours along the last axis but one that share a rotation are fast.
         """
+        covered = np.empty(shifts_mm.shape[:-1])
+        depths = self._posed(shifts_mm, rotations, centre_mm, floor_mm, covered.reshape(-1))
+        return Figures(covered, *depths)
+
+    def posed_depths(
+        self, shifts_mm: Floats, rotations: Floats | None = None, centre_mm: Floats | None = None
+    ) -> Depths:
+        """Depths as `posed` has them, without coverage."""
+        return self._posed(shifts_mm, rotations, centre_mm, FLOOR_MM, None)
+
+    def _posed(
+        self,
+        shifts_mm: Floats,
+        rotations: Floats | None,
+        centre_mm: Floats | None,
+        floor_mm: float,
+        covered: Floats | None,
+    ) -> Depths:
+        """Depths of poses; their coverage is put into `covered` (N,), if there is one."""
         shape = shifts_mm.shape[:-1]
         shifts = np.asarray(shifts_mm, float).reshape(-1, 3)
         turns = np.broadcast_to(np.eye(3), (len(shifts), 3, 3)) if rotations is None else rotations.reshape(-1, 3, 3)
@@ -166,7 +204,7 @@ class Fit:
         order = _in_short_steps(shifts, shape[-1] if shape else 1)
         to_index = np.linalg.inv(self.distance.grid.affine)
         slope = self.distance.grid.axes / np.asarray(self.distance.grid.spacing_mm)
-        covered, depth, side = np.empty(len(shifts)), np.empty(len(shifts)), np.empty(len(shifts), np.int8)
+        depth, side = np.empty(len(shifts)), np.empty(len(shifts), np.int8)
         for start in range(0, len(shifts), SLICE):
             chosen = order[start : start + SLICE]
             turn, shift = turns[chosen], shifts[chosen]
@@ -176,18 +214,19 @@ class Fit:
             steps = _steps(turn, shift)
             deep, letter = deepest(poses, steps, floor_mm, distance, beyond, *self.surface, slope)
             depth[chosen], side[chosen] = deep, letter
-            covered[chosen] = share_inside(poses, distance, beyond, *self.inner, self.width_mm, deep > 0)
-        return Figures(covered.reshape(shape), depth.reshape(shape), side.reshape(shape))
+            if covered is not None:
+                covered[chosen] = share_inside(poses, distance, beyond, *self.inner, self.width_mm, deep > 0)
+        return Depths(depth.reshape(shape), side.reshape(shape))
 
 
-def fit_of(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True) -> Fit:
+def lookup_of(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True) -> Lookup:
     """Prepare a target and a PTV for displacements between two corners (3,), mm; beyond them it is only slower."""
-    return fits_of([ctv], ptv, low_mm, high_mm, tables=tables)[0]
+    return lookups_of([ctv], ptv, low_mm, high_mm, tables=tables)[0]
 
 
-def fits_of(
+def lookups_of(
     lesions: Sequence[Region], ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True
-) -> tuple[Fit, ...]:
+) -> tuple[Lookup, ...]:
     """Prepare lesions on one lattice and the PTV that they share."""
     low, high = np.asarray(low_mm, float), np.asarray(high_mm, float)
     _, planned = on_one_lattice(lesions[0], ptv)
@@ -197,12 +236,12 @@ def fits_of(
         source = coarser(planned)
         room = _room(source.grid, low, high, reach, tables=tables)
     distance = signed_distance(source, outside_mm=1.5 * reach, inside_mm=INSIDE_MM, room=room)
-    fits = []
+    lookups = []
     for lesion in lesions:
         ctv, ptv = on_one_lattice(lesion, planned)
         inner, width = inner_points(ctv)
         points = ctv.surface_points()
-        fit = Fit(
+        lookup = Lookup(
             ctv=ctv,
             ptv=ptv,
             distance=distance,
@@ -213,10 +252,10 @@ def fits_of(
             width_mm=width,
         )
         if tables:
-            depth, side = depth_table(fit, low, high)
-            fit = replace(fit, covered=coverage_table(ctv, ptv, low, high), depth=depth, side=side)
-        fits.append(fit)
-    return tuple(fits)
+            depth, side = depth_table(lookup, low, high)
+            lookup = replace(lookup, covered=coverage_table(ctv, ptv, low, high), depth=depth, side=side)
+        lookups.append(lookup)
+    return tuple(lookups)
 
 
 def _room(grid: Grid, low_mm: Floats, high_mm: Floats, reach_mm: float, *, tables: bool) -> list[tuple[int, int]]:
@@ -313,22 +352,25 @@ def coverage_table(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats) ->
     workers = thread_count()
     spectrum = fft.rfftn(occupancy(window.level), lengths, workers=workers)
     spectrum *= np.conj(fft.rfftn(target, lengths, workers=workers))
-    found = fft.irfftn(spectrum, lengths, workers=workers)[
+    shares = fft.irfftn(spectrum, lengths, workers=workers)[
         tuple(slice(0, b - a + 1) for a, b in zip(low, high, strict=True))
     ]
-    values = np.clip(_sharpened(found / target.sum(dtype=float)), 0.0, 1.0).astype(np.float32)
+    values = np.clip(_sharpened(shares / target.sum(dtype=float), 1 / 6), 0.0, 1.0).astype(np.float32)
     to_index = np.zeros((3, 4))
     to_index[:, :3] = np.linalg.inv(grid.affine[:3, :3])
     to_index[:, 3] = -low
     return Table(values=np.ascontiguousarray(values), to_index=to_index)
 
 
-def _sharpened(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Undo to second order what cells and linear interpolation blur: a twelfth of the second difference each."""
+def _sharpened(values: NDArray[np.float32], part: float) -> NDArray[np.float32]:
+    """Undo to second order what linear interpolation blurs on average, a twelfth of the second difference.
+
+    Shares of whole cells are blurred by as much again: a sixth.
+    """
     out = values.copy()
     for axis in range(3):
         along, to = np.moveaxis(values, axis, 0), np.moveaxis(out, axis, 0)
-        to[1:-1] -= (along[2:] - 2 * along[1:-1] + along[:-2]) / 6
+        to[1:-1] -= (along[2:] - 2 * along[1:-1] + along[:-2]) * np.float32(part)
     return out
 
 
@@ -341,17 +383,17 @@ def _window(
     return first, last
 
 
-def depth_table(fit: Fit, low_mm: Floats, high_mm: Floats) -> tuple[Table, NDArray[np.int8]]:
+def depth_table(lookup: Lookup, low_mm: Floats, high_mm: Floats) -> tuple[Table, NDArray[np.int8]]:
     """Deepest reach outside the PTV, and its side, for shifts of whole nodes; one of them is zero."""
-    grid = fit.distance.grid
+    grid = lookup.distance.grid
     low, high = in_nodes(grid, low_mm, high_mm)
     stride = _strides(grid.spacing_mm, high - low)
     first = np.floor(low / stride).astype(int)
     shape = np.maximum(np.ceil(high / stride).astype(int) - first, 1) + 1
     begin = first * stride
     floor = -2.0 * float((stride * np.asarray(grid.spacing_mm)).max())  # below zero by a step, whatever the corner
-    points = np.ascontiguousarray(grid.to_index(fit.surface.points))
-    patches = np.column_stack([grid.to_index(fit.surface.patches[:, :3]), fit.surface.patches[:, 3]])
+    points = np.ascontiguousarray(grid.to_index(lookup.surface.points))
+    patches = np.column_stack([grid.to_index(lookup.surface.patches[:, :3]), lookup.surface.patches[:, 3]])
     rows = max(1, SLICE // int(shape[1] * shape[2]))
     parts = [
         deepest_of_shifts(
@@ -359,9 +401,9 @@ def depth_table(fit: Fit, low_mm: Floats, high_mm: Floats) -> tuple[Table, NDArr
             _three(begin),
             _three(stride),
             floor,
-            fit.distance.level,
+            lookup.distance.level,
             points,
-            fit.surface.first,
+            lookup.surface.first,
             patches,
             grid.axes / np.asarray(grid.spacing_mm),
             (a, min(a + rows, int(shape[0]))),
@@ -370,6 +412,7 @@ def depth_table(fit: Fit, low_mm: Floats, high_mm: Floats) -> tuple[Table, NDArr
     ]
     depth, side = (np.concatenate(values) for values in zip(*parts, strict=True))
     to_index = np.linalg.inv(grid.affine[:3, :3]) / stride[:, None]
+    depth = _sharpened(depth, 1 / 12)
     return Table(values=depth, to_index=np.column_stack([to_index, -first])), side
 
 
