@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from ptvkit.cli.options import console
+from ptvkit.text import printable
+
 FAILED = 3
 
 
@@ -39,17 +42,15 @@ def check(
 
 
 def _print(rows: list[tuple[str, str, str]], count: int, wrong: int) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    stdout = console(160)
     if rows:
         table = Table(title="Derived files", title_justify="left")
         for heading in ("file", "state", "why"):
             table.add_column(heading, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        console.print(table)
+            table.add_row(*map(printable, row))
+        stdout.print(table)
     files = "1 derived file" if count == 1 else f"{count} derived files"
-    console.print(f"{files}: {'all fresh' if not wrong else f'{wrong} not fresh'}")
+    stdout.print(f"{files}: {'all fresh' if not wrong else f'{wrong} not fresh'}")
