@@ -13,7 +13,9 @@ FAILED = 3
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder with results; folders in it are checked too.", metavar="DIR")],
+    path: Annotated[
+        Path, typer.Argument(help="A file, or a folder with results; folders in it are checked too.", metavar="PATH")
+    ],
     every: Annotated[bool, typer.Option("--all", help="List fresh files too.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="A file of another version of ptvkit is not fresh.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
@@ -22,14 +24,15 @@ def check(
 
     Exit status 0: all are fresh; 3: some are not.
     """
-    from ptvkit.trust.check import as_json, check_folder, failing
+    from ptvkit.trust.check import as_json, failing
+    from ptvkit.trust.check import check as checked
 
-    findings = check_folder(folder)
+    findings = checked(path)
     wrong = failing(findings, strict=strict)
     if json:
         from json import dumps
 
-        sys.stdout.write(dumps(as_json(folder, findings), indent=2) + "\n")
+        sys.stdout.write(dumps(as_json(path, findings), indent=2) + "\n")
     else:
         rows = [
             (finding.path.as_posix(), finding.state, finding.reason)

@@ -281,7 +281,7 @@ def shift() -> NDArray[np.float64]:
         (["none.nii.gz", "x.nrrd"], "no such file"),
         (["a.nii.gz", "a.nii.gz"], "would overwrite the input"),
         (["a.nii.gz", "x.dcm"], "a structure set belongs to an image"),
-        (["a.nii.gz", "x.nrrd", "--structure", "b"], "has 0 structures 'b'"),
+        (["a.nii.gz", "x.nrrd", "--structure", "b"], "has no structure 'b'"),
         (["a.nii.gz", "x.nrrd", "--frame", "XYZ"], "use RAS or LPS"),
         (["a.nii.gz", "x.dcm", "--as", "pdf"], "use rtstruct or seg"),
     ],
