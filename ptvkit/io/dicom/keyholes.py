@@ -54,7 +54,7 @@ def _contains(polygon: Floats, point: Floats) -> bool:
 
 
 def _crossings(polygon: Floats, point: Floats) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Edges that the ray from a point along the first axis crosses, how far along each edge, and at which coordinate."""
+    """Edges that a ray from a point along the first axis crosses, how far along each edge, and at which coordinate."""
     following = np.roll(polygon, -1, axis=0)
     across = np.flatnonzero((polygon[:, 1] <= point[1]) != (following[:, 1] <= point[1]))
     share = (point[1] - polygon[across, 1]) / (following[across, 1] - polygon[across, 1])
