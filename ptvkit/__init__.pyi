@@ -11,7 +11,17 @@ from .dose.metrics import DoseMetrics, dose_metrics, dvh
 from .dose.prescription import Conformity, conformity, prescribe
 from .dose.result import DoseResult
 from .dose.simulate import simulate_dose
-from .errors import DoseError, FileError, GridError, MarginError, MaskError, MotionError, PtvkitError, PtvkitWarning
+from .errors import (
+    DoseError,
+    EmptyMaskError,
+    FileError,
+    GridError,
+    MarginError,
+    MaskError,
+    MotionError,
+    PtvkitError,
+    PtvkitWarning,
+)
 from .geometry.boolean import difference, intersection, union
 from .geometry.components import largest, lesions
 from .geometry.extent import extent
@@ -66,6 +76,7 @@ __all__ = [
     "DoseLimit",
     "DoseMetrics",
     "DoseResult",
+    "EmptyMaskError",
     "Estimate",
     "FileError",
     "Grid",

@@ -17,6 +17,10 @@ class MaskError(PtvkitError, ValueError):
     """A mask that cannot be used: empty, not a number, or not a choice of one structure."""
 
 
+class EmptyMaskError(MaskError):
+    """A mask without a voxel inside."""
+
+
 class MarginError(PtvkitError, ValueError):
     """A margin that cannot be used: negative, not a number, absurdly large, or misspelt."""
 

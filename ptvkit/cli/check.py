@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
+from ptvkit.cli.options import console
+from ptvkit.text import printable
+
 FAILED = 3
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder with results; folders in it are checked too.", metavar="DIR")],
+    path: Annotated[
+        Path, typer.Argument(help="A file, or a folder with results; folders in it are checked too.", metavar="PATH")
+    ],
     every: Annotated[bool, typer.Option("--all", help="List fresh files too.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="A file of another version of ptvkit is not fresh.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
@@ -19,14 +24,15 @@ def check(
 
     Exit status 0: all are fresh; 3: some are not.
     """
-    from ptvkit.trust.check import as_json, check_folder, failing
+    from ptvkit.trust.check import as_json, failing
+    from ptvkit.trust.check import check as checked
 
-    findings = check_folder(folder)
+    findings = checked(path)
     wrong = failing(findings, strict=strict)
     if json:
         from json import dumps
 
-        sys.stdout.write(dumps(as_json(folder, findings), indent=2) + "\n")
+        sys.stdout.write(dumps(as_json(path, findings), indent=2) + "\n")
     else:
         rows = [
             (finding.path.as_posix(), finding.state, finding.reason)
@@ -39,17 +45,15 @@ def check(
 
 
 def _print(rows: list[tuple[str, str, str]], count: int, wrong: int) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    stdout = console(160)
     if rows:
         table = Table(title="Derived files", title_justify="left")
         for heading in ("file", "state", "why"):
             table.add_column(heading, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        console.print(table)
+            table.add_row(*map(printable, row))
+        stdout.print(table)
     files = "1 derived file" if count == 1 else f"{count} derived files"
-    console.print(f"{files}: {'all fresh' if not wrong else f'{wrong} not fresh'}")
+    stdout.print(f"{files}: {'all fresh' if not wrong else f'{wrong} not fresh'}")

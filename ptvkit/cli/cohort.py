@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ptvkit.cli.options import output_folder, print_rows, progress_bar, told_warnings
 from ptvkit.cli.target_case import Request, make_case, request_for
 from ptvkit.errors import FileError, PtvkitError
+from ptvkit.text import csv_text
 
 if TYPE_CHECKING:
     from ptvkit.io.cases import Case
@@ -221,13 +222,19 @@ def write_table(rows: Sequence[Row], request: Request, out: Path) -> None:
     table = csv.writer(text, lineterminator="\n")
     plain = [asdict(row) for row in rows]
     table.writerow(plain[0])
-    table.writerows([*(" | ".join(v) if isinstance(v, tuple) else v for v in row.values())] for row in plain)
+    table.writerows(map(cell, row.values()) for row in plain)
     made = Provenance(inputs=(), method="region", margins={})
     with write_together(out) as stage:
         (stage / "cohort.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
         files = {"cohort": file_entry(stage / "cohort.csv")}
         content = {"schema": SCHEMA, "note": NOTE, "request": request.plain(), "cases": plain}
         write_json(stage / "cohort.json", {**content, **record(made, out, files, ())})
+
+
+def cell(value: Any) -> Any:
+    """A value as CSV has it; text is never a formula."""
+    text = " | ".join(value) if isinstance(value, tuple) else value
+    return csv_text(text) if isinstance(text, str) else text
 
 
 def print_cohort(rows: Sequence[Row], out: Path) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ptvkit.cli.options import as_label, files_of, print_rows, told_warnings
+from ptvkit.cli.options import print_rows, told_warnings
 from ptvkit.errors import FileError, MaskError
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ def convert(
     source: Annotated[
         Path, typer.Argument(help="NIfTI, NRRD, .mha, STL, PLY, DICOM, or a folder of masks.", metavar="IN")
     ],
-    out: Annotated[Path, typer.Argument(help="The file to write; its ending says in which format.", metavar="OUT")],
+    target: Annotated[
+        Path | None, typer.Argument(help="The file to write; its ending says in which format.", metavar="OUT")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The same as OUT.", metavar="OUT")] = None,
     structure: Annotated[
         list[str] | None,
         typer.Option(help="Take this one, by name or number. May be repeated; else all.", metavar="NAME"),
@@ -36,7 +39,8 @@ def convert(
     """Write structures in another format: voxels, contours or a surface, placed where they were."""
     from ptvkit.io.files import refuse_overwrite
     from ptvkit.io.formats import format_of, grid_of_image, read_segments, write_segments
-    from ptvkit.io.provenance import Provenance, source_of, write_sidecar
+    from ptvkit.io.provenance import Provenance, write_sidecar
+    from ptvkit.io.requests import InputFiles
     from ptvkit.io.segment import Wish
 
     if frame is not None and frame.upper() not in FRAMES:
@@ -44,40 +48,50 @@ def convert(
     if kind not in KINDS:
         raise FileError(f"--as {kind}: use rtstruct or seg")
     meant = cast("Frame | None", None if frame is None else frame.upper())
-    refuse_overwrite([out], [source] if reference is None else [source, reference])
+    written = the_one(target, out)
+    refuse_overwrite([written], [source] if reference is None else [source, reference])
     if not source.exists():
         raise FileError(f"{source}: no such file; check the path")
     with told_warnings():
-        segments = chosen(read_segments(source, frame=meant), structure or [], source)
-        is_dicom = out.suffix.lower() == ".dcm"
+        inputs = InputFiles([source])
+        segments = chosen(source, structure or [], meant)
+        is_dicom = written.suffix.lower() == ".dcm"
         grid = None if reference is None or is_dicom else grid_of_image(reference)
-        inputs = tuple(source_of(path) for path in files_of(source))
-        write_segments(out, segments, Wish(grid=grid, reference=reference, frame=meant), kind=kind)
-        write_sidecar(out, Provenance(inputs=inputs, method=f"converted to {format_of(out).name}", margins={}))
-        written = read_segments(out, frame=meant)
+        inputs.check_unchanged()
+        write_segments(written, segments, Wish(grid=grid, reference=reference, frame=meant), kind=kind)
+        method = f"converted to {format_of(written).name}"
+        write_sidecar(written, Provenance(inputs=inputs.sources, method=method, margins={}))
+        print_comparison(segments, read_segments(written, frame=meant), f"{written}: {format_of(written).name}")
+
+
+def the_one(target: Path | None, out: Path | None) -> Path:
+    """The file to write, as an argument or as an option."""
+    if (target is None) == (out is None):
+        raise FileError("OUT: give the file to write once, as the second argument or with -o")
+    return cast("Path", target or out)
+
+
+def chosen(source: Path, wanted: list[str], frame: "Frame | None") -> "list[Segment]":
+    """All structures, or those that are named; only those are read."""
+    from ptvkit.io.formats import list_structures, read_segments
+    from ptvkit.io.naming import label_of
+    from ptvkit.io.segment import choose
+
+    if wanted:
+        listed = list_structures(source, frame=frame)
+        return [choose(listed, label_of(text), source).segment() for text in wanted]
+    segments = read_segments(source, frame=frame)
+    if not segments:
+        raise MaskError(f"{source}: holds no structure with a voxel or a contour")
+    return segments
+
+
+def print_comparison(segments: "list[Segment]", written: "list[Segment]", title: str) -> None:
+    """Volumes of the structures, and of what was read back."""
     rows: list[tuple[str, ...]] = [("", "number", "cc", "cc written")]
     after = {one.name: one for one in written} if len(written) > 1 else {one.name: written[0] for one in segments}
     for number, one in enumerate(segments, start=1):
-        found = after.get(one.name) or (written[number - 1] if number <= len(written) else None)
-        told = "–" if found is None else f"{found.shape.volume_cc:.3f}"
-        rows.append((one.name or "–", f"{one.number or number}", f"{one.shape.volume_cc:.3f}", told))
-    print_rows(
-        rows, f"{out}: {format_of(out).name}", "volumes of voxels, or inside the surface; read back after writing"
-    )
-
-
-def chosen(segments: "list[Segment]", wanted: list[str], source: Path) -> "list[Segment]":
-    """All structures, or those that were named."""
-    if not segments:
-        raise MaskError(f"{source}: holds no structure with a voxel or a contour")
-    if not wanted:
-        return segments
-    found = []
-    for text in wanted:
-        label = as_label(text)
-        fits = [one for one in segments if (one.number if isinstance(label, int) else one.name) == label]
-        if len(fits) != 1:
-            listed = ", ".join(f"{one.number} {one.name!r}" for one in segments)
-            raise MaskError(f"{source}: has {len(fits)} structures {text!r}; it has {listed}")
-        found += fits
-    return found
+        same = after.get(one.name) or (written[number - 1] if number <= len(written) else None)
+        volume = "–" if same is None else f"{same.shape.volume_cc:.3f}"
+        rows.append((one.name or "–", f"{one.number or number}", f"{one.shape.volume_cc:.3f}", volume))
+    print_rows(rows, title, "volumes of voxels, or inside the surface; read back after writing")

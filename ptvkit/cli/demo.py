@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ptvkit.cli.options import output_folder
+from ptvkit.cli.options import console, output_folder
 from ptvkit.cli.run import run
 from ptvkit.cli.simulate import simulate
 from ptvkit.cli.targets import targets
@@ -21,8 +21,6 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")] = Path("ptvkit-demo"),
 ) -> None:
     """Run the whole chain on a built-in liver phantom: image, GTV, CTV, PTV, courses of treatment, a study's report."""
-    from rich.console import Console
-
     from ptvkit import phantom
     from ptvkit.io.files import write_together
     from ptvkit.io.nifti import write_image, write_mask
@@ -42,8 +40,8 @@ def demo(
         image=str(out / "ct.nii.gz"),
         picture=True,
     )
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"The phantom's GTV truly holds {phantom.region('gtv').volume_cc:.2f} cc.")
+    stdout = console()
+    stdout.print(f"The phantom's GTV truly holds {phantom.region('gtv').volume_cc:.2f} cc.")
     simulate(
         out=out,
         ctv=f"{out / 'ctv.nii.gz'}",
@@ -53,16 +51,16 @@ def demo(
         patients=PATIENTS,
     )
     study_report(out)
-    console.print(f"Pictures in {out}: {', '.join(sorted(path.name for path in out.glob('*.png')))}")
-    console.print("The same:")
-    console.print(
+    stdout.print(f"Pictures in {out}: {', '.join(sorted(path.name for path in out.glob('*.png')))}")
+    stdout.print("The same:")
+    stdout.print(
         f"  ptvkit targets {out}/gtv.nii.gz --limit {out}/liver.nii.gz"
         f" --ctv {CTV} --ptv {PTV} --breathing {BREATHING} -o DIR"
     )
-    console.print(
+    stdout.print(
         f"  ptvkit simulate --ctv {out}/ctv.nii.gz --ptv {out}/ptv.nii.gz --study {STUDY} --patients {PATIENTS} -o DIR"
     )
-    console.print(f"  ptvkit run {out}/study.toml -o DIR")
+    stdout.print(f"  ptvkit run {out}/study.toml -o DIR")
 
 
 def study_report(out: Path) -> None:

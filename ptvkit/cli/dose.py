@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptvkit.cli.options import Structure, print_rows, told_warnings
+from ptvkit.cli.options import print_rows, structure, told_warnings
 from ptvkit.errors import DoseError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ptvkit.dose.metrics import DoseMetrics
     from ptvkit.geometry.mask import Mask
     from ptvkit.geometry.region import Region
+    from ptvkit.io.naming import StructureRef
 
 FIGURES = {
     "Dmin": "dmin_gy",
@@ -58,17 +59,18 @@ def dose(
     from ptvkit.request.limits import BUILT_IN, read_limits
 
     named = [name_and_file(text) for text in structures]
-    inputs = [dose, *(file.path for _, file in named), *([image] if image else [])]
+    files = [dose, *(path for _, one in named for path in one.files())]
+    inputs = [*files, *([image] if image else [])]
     inputs += [Path(limits)] if limits is not None and limits not in BUILT_IN else []
     refuse_overwrite([path for path in (picture, map_, csv) if path is not None], inputs)
-    refuse_other_frames([dose, *(file.path for _, file in named)])
+    refuse_other_frames(files)
     more = metric or []
     for one in more:
         unit_of(one)
     asked = read_limits(limits) if limits is not None else ()
     with told_warnings() as warned:
         plan = read_dose(dose, units=units, prescription_gy=prescription)
-        masks = {name: file.read() for name, file in named}
+        masks = {name: one.read() for name, one in named}
         if len(masks) < len(named):
             raise DoseError("two structures have one name; give NAME=FILE")
         found = {name: dose_metrics(plan, mask) for name, mask in masks.items()}
@@ -92,14 +94,13 @@ def dose(
         print_rows([headings, *map(limit_row, checks)], "Limits", "–: the structure was not given")
 
 
-def name_and_file(text: str) -> tuple[str, Structure]:
+def name_and_file(text: str) -> "tuple[str, StructureRef]":
     """``NAME=FILE[:LABEL]``, or a file whose name, or label, is the structure's."""
     name, equals, rest = text.partition("=")
     if equals and not Path(text).exists():
-        return name, Structure.parse(rest)
-    file = Structure.parse(text)
-    stem = file.path.name.removesuffix(".gz").removesuffix(".nii")
-    return (stem if file.label is None else f"{file.label}"), file
+        return name, structure(rest)
+    named = structure(text)
+    return named.title, named
 
 
 def table(found: dict[str, "DoseMetrics"], prescription: float | None, more: list[str]) -> list[tuple[str, ...]]:
@@ -145,16 +146,23 @@ def limit_row(check: "LimitCheck") -> tuple[str, ...]:
 
 def write_histograms(found: dict[str, "DoseMetrics"], path: Path) -> None:
     """Cumulative histograms, a column for each structure, every 0.1 Gy; whole or not at all."""
+    from csv import writer
+    from io import StringIO
+
     import numpy as np
 
     from ptvkit.io.files import write_whole
+    from ptvkit.text import csv_text
 
     levels = np.arange(0.0, max(one.dmax_gy for one in found.values()) + 0.1, 0.1)
     columns = [one.volumes_at(levels) for one in found.values()]
+    text = StringIO()
+    table = writer(text, lineterminator="\n")
+    table.writerow(("dose_gy", *map(csv_text, found)))
+    for level, *shares in zip(levels, *columns, strict=True):
+        table.writerow((f"{level:.1f}", *(f"{share:.6f}" for share in shares)))
     with write_whole(path) as file:
-        file.write((",".join(("dose_gy", *found)) + "\n").encode())
-        for level, *shares in zip(levels, *columns, strict=True):
-            file.write((",".join((f"{level:.1f}", *(f"{share:.6f}" for share in shares))) + "\n").encode())
+        file.write(text.getvalue().encode())
 
 
 def draw(

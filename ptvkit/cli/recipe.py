@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ptvkit.cli.course_options import triple
-from ptvkit.cli.options import Structure, print_rows, progress_bar, told_warnings
+from ptvkit.cli.options import print_rows, progress_bar, structure, told_warnings
 from ptvkit.errors import DoseError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def checked(content: dict[str, Any], margin: Any, ctv: str, given: dict[str, Any
         found = check_recipe(
             content["recipe"],
             margin,
-            Structure.parse(ctv).read(),
+            structure(ctv).read(),
             **errors,
             **promise,
             patients=patients,

@@ -151,7 +151,7 @@ def progress_of_tasks() -> Iterator[Callable[[int, int, int], None] | None]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ptvkit.cli.course_options import triple
-from ptvkit.cli.options import told_warnings
+from ptvkit.cli.options import console, told_warnings
 from ptvkit.errors import MotionError
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ def setup_stats(
 
 def print_statistics(found: "SetupStatistics", file: Path) -> None:
     """A line for each figure."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=str(file), title_justify="left", caption_justify="left")
@@ -78,4 +77,4 @@ def print_statistics(found: "SetupStatistics", file: Path) -> None:
     low, high = found.random_interval_mm
     random = zip(found.random_mm, low, high, strict=True)
     table.add_row("σ", *(f"{v:.2f} ({a:.2f}–{b:.2f})" for v, a, b in random))
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+    console(120).print(table)

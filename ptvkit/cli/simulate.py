@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ptvkit.cli.course_options import as_reference, guidance_flags, merged, parsed_error, triple
-from ptvkit.cli.options import Structure, note, output_folder, print_rows, progress_bar, told_warnings
+from ptvkit.cli.options import note, output_folder, print_rows, progress_bar, structure, told_warnings
 from ptvkit.errors import MotionError
 
 if TYPE_CHECKING:
@@ -175,17 +175,19 @@ def run(request: "Request", study: str | None, out: Path, warned: list[str], *, 
     from ptvkit.io.coverage_files import write_coverage
     from ptvkit.io.dicom.frames import refuse_other_frames
     from ptvkit.io.dose_files import write_dose_result
-    from ptvkit.io.files import refuse_overwrite, write_together
-    from ptvkit.io.provenance import Provenance, source_of
+    from ptvkit.io.files import refuse_overwrite
+    from ptvkit.io.provenance import Provenance
+    from ptvkit.io.requests import InputFiles, write_request
     from ptvkit.work.values import course_of, dose_of
 
     tables, course = request.tables, course_of(request)
     if not course.setup and course.breathing is None and course.guidance is None:
         raise MotionError("nothing displaces the target; give --study liver-protocol, --error, or --breathing")
-    targets = [Structure.parse(str(path)) for path in (tables.cases.ctv, tables.cases.ptv)]
-    files = input_files(tables, study) | {target.path for target in targets}
+    targets = [structure(str(path)) for path in (tables.cases.ctv, tables.cases.ptv)]
+    files = input_files(tables, study) | {path for target in targets for path in target.files()}
     refuse_overwrite([output_folder(out) / name for name in OUTPUTS], files)
     refuse_other_frames(sorted(files))
+    inputs = InputFiles(sorted(files))
     ctv, ptv = (target.read() for target in targets)
     if not ctv.grid.matches(ptv.grid):
         note(warned, f"{ctv.name} and {ptv.name} are on different grids; the PTV's surface is resampled onto the CTV's")
@@ -201,8 +203,8 @@ def run(request: "Request", study: str | None, out: Path, warned: list[str], *, 
         precision=asked.precision,
         dose=planned,
     )
-    provenance = Provenance(inputs=tuple(source_of(path) for path in sorted(files)), method="simulation", margins={})
-    with write_together(out, files) as stage:
+    provenance = Provenance(inputs=inputs.sources, method="simulation", margins={})
+    with write_request(out, inputs, record="coverage.json", names=OUTPUTS) as stage:
         write_coverage(
             found.result,
             stage,

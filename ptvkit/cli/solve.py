@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ptvkit.cli.course_options import guidance_flags, merged, parsed_error
-from ptvkit.cli.options import Structure, print_rows, progress_bar, told_warnings
+from ptvkit.cli.options import print_rows, progress_bar, structure, told_warnings
 
 if TYPE_CHECKING:
     from ptvkit.analysis.solve import Solution
@@ -79,8 +79,8 @@ def solve(
                 raise MotionError("--own-trace: give --reference, the position that was planned on, or a --study")
             own = merged(tables, {"breathing": breathing})
             courses["this patient's breathing"] = course_of(Request(content=own, source=source))
-        target = Structure.parse(ctv).read()
-        taken = None if organ is None else Structure.parse(organ).read()
+        target = structure(ctv).read()
+        taken = None if organ is None else structure(organ).read()
 
         def solved(what: str, with_course: "Course") -> "Solution":
             with progress_bar(what) as tell:

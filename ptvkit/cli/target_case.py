@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptvkit.cli.options import Structure, as_label, files_of
+from ptvkit.cli.options import structure
 from ptvkit.errors import MarginError, MaskError
 
 if TYPE_CHECKING:
     from ptvkit.geometry.grid import Grid
     from ptvkit.geometry.mask import Mask
     from ptvkit.geometry.region import Region
+    from ptvkit.io.naming import StructureRef
     from ptvkit.io.target_files import Layout
     from ptvkit.margins.margin import Margin
     from ptvkit.margins.targets import Targets
@@ -98,24 +99,26 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
     """
     from ptvkit.geometry.mask import Mask
     from ptvkit.io.dicom.frames import refuse_other_frames
-    from ptvkit.io.files import refuse_overwrite, write_together
-    from ptvkit.io.provenance import Provenance, source_of
+    from ptvkit.io.files import refuse_overwrite
+    from ptvkit.io.provenance import Provenance
+    from ptvkit.io.requests import InputFiles, write_request
     from ptvkit.io.target_files import margins_asked, write_targets
 
-    source = Structure.parse(str(gtv)) if asked.label is None else Structure.at(gtv, as_label(asked.label))
+    source = structure(str(gtv), asked.label)
     others = structures_of(asked)
     image = None if asked.image is None else Path(asked.image)
-    files = {source.path, *(s.path for group in others.values() for s in group)}
+    named = [source, *(one for group in others.values() for one in group)]
+    files = {path for one in named for path in one.files()}
     files |= {path for path in (image, grid_file(asked.grid)) if path is not None}
     refuse_overwrite([folder / name for name in layout.names], files)
     refuse_other_frames(sorted(files))
-    inputs = tuple(source_of(path) for given in sorted(files) for path in files_of(given))
+    inputs = InputFiles(sorted(files))
     drawn = source.read()
     whole = chosen_lesion(drawn, asked.lesion) if isinstance(drawn, Mask) else whole_region(drawn, asked)
     made = targets_of(whole, asked, {name: [s.read() for s in group] for name, group in others.items()})
     output = output_grid(whole, made, asked.grid, pad=asked.pad)
-    provenance = Provenance(inputs=inputs, method="region", margins=margins_asked(made))
-    with write_together(folder, files) as stage:
+    provenance = Provenance(inputs=inputs.sources, method="region", margins=margins_asked(made))
+    with write_request(folder, inputs, record=layout.summary, names=layout.names) as stage:
         content = write_targets(
             made,
             stage,
@@ -131,7 +134,7 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
     return content
 
 
-def structures_of(asked: Request) -> dict[str, list[Structure]]:
+def structures_of(asked: Request) -> "dict[str, list[StructureRef]]":
     """The structures besides the GTV, by the option that names them."""
     given: Mapping[str, tuple[str, ...]] = {
         "limit": () if asked.limit is None else (asked.limit,),
@@ -139,7 +142,7 @@ def structures_of(asked: Request) -> dict[str, list[Structure]]:
         "eval_limit": () if asked.eval_limit is None else (asked.eval_limit,),
         "eval_avoid": asked.eval_avoid,
     }
-    return {name: [Structure.parse(text) for text in texts] for name, texts in given.items()}
+    return {name: [structure(text) for text in texts] for name, texts in given.items()}
 
 
 def targets_of(gtv: "Mask | Region", asked: Request, others: "Mapping[str, list[Mask | Region]]") -> "Targets":

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptvkit.cli.options import Structure, output_folder, told_warnings
+from ptvkit.cli.options import console, output_folder, structure, told_warnings
 from ptvkit.cli.target_case import Request, make_case, request_for
 from ptvkit.errors import FileError, MarginError
+from ptvkit.text import printable
 
 if TYPE_CHECKING:
     from ptvkit.io.target_files import Layout
@@ -130,7 +131,7 @@ def one(gtv: Path, request: Request, out: Path, *, bids: bool) -> "tuple[dict[st
     from ptvkit.io.cases import Case, stem
     from ptvkit.io.target_files import PLAIN
 
-    path = Structure.parse(str(gtv)).path
+    path = structure(str(gtv)).path
     case = Case(name=stem(path.name), path=path)
     asked = request_for(request, case.name, path)
     home, layout = output_folder(out), PLAIN
@@ -166,10 +167,9 @@ def refuse_single(gtv: Path | None) -> None:
 
 def print_table(content: dict[str, Any], out: Path, seconds: float) -> None:
     """Volumes and margins, a line for each structure."""
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Targets in {out}", title_justify="left", caption_justify="left")
+    table = Table(title=printable(f"Targets in {out}"), title_justify="left", caption_justify="left")
     table.caption = (
         f"cc and mm reached: of the surface; in brackets of the mask's voxels and their faces. {seconds:.1f} s."
     )
@@ -180,11 +180,11 @@ def print_table(content: dict[str, Any], out: Path, seconds: float) -> None:
         surface, faces = (achieved[kind].get(name, {}) for kind in ("region", "mask"))
         margins = [f"{surface[letter]:.1f} ({faces[letter]:.1f})" if surface else "" for letter in "RLAPSI"]
         table.add_row(name.upper(), f"{volume['region']:.2f} ({volume['mask']:.2f})", *margins)
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
+    stdout = console(120)
+    stdout.print(table)
     for name, volume in content["cut_cc"].items():
         if volume > 0.005:
-            console.print(f"{CUTS[name]}: {volume:.2f} cc")
+            stdout.print(f"{CUTS[name]}: {volume:.2f} cc")
 
 
 CUTS = {

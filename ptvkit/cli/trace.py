@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ptvkit.cli.course_options import triple
-from ptvkit.cli.options import told_warnings
+from ptvkit.cli.options import console, told_warnings
+from ptvkit.text import printable
 
 if TYPE_CHECKING:
     from ptvkit.motion.cycles import TraceStatistics
@@ -94,10 +95,9 @@ def as_json(trace: "Trajectory", found: "TraceStatistics", warned: list[str]) ->
 def print_statistics(trace: "Trajectory", found: "TraceStatistics") -> None:
     """Two tables: each axis, and the breaths along the main axis."""
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    stdout = console(120)
     table = Table()
     for column in ("mm", "LR", "AP", "SI"):
         table.add_column(column, justify="left" if column == "mm" else "right")
@@ -109,25 +109,25 @@ def print_statistics(trace: "Trajectory", found: "TraceStatistics") -> None:
         ("drift per minute", found.drift_mm_per_min),
     ):
         table.add_row(name, *(f"{value:.2f}" for value in values))
-    console.print(
-        f"{Path(trace.name).name}: {found.samples} samples in {found.duration_s:.1f} s, every {found.interval_s:.3g} s"
-        f" (largest gap {found.largest_gap_s:.3g} s); positive towards R, A, S"
+    stdout.print(
+        f"{printable(Path(trace.name).name)}: {found.samples} samples in {found.duration_s:.1f} s, every"
+        f" {found.interval_s:.3g} s (largest gap {found.largest_gap_s:.3g} s); positive towards R, A, S"
     )
-    console.print(table)
+    stdout.print(table)
     if found.cycles is None:
-        console.print("No breaths were found.")
+        stdout.print("No breaths were found.")
         return
     axis = ", ".join(f"{v:+.2f}" for v in found.cycles.axis)
-    console.print(f"Breaths along ({axis}), towards where it spends less time:")
+    stdout.print(f"Breaths along ({axis}), towards where it spends less time:")
     for name, values, unit in (
         ("amplitude", found.cycles.amplitude_mm, "mm"),
         ("period", found.cycles.period_s, "s"),
     ):
         low, high = np.min(values), np.max(values)
         sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
-        console.print(
+        stdout.print(
             f"  {name:9} {np.mean(values):6.2f} {unit}, SD {sd:.2f}, median {np.median(values):.2f},"
             f" {low:.2f} to {high:.2f} ({len(values)})"
         )
     shares = "  ".join(f"{share:.0%}" for share in found.duty)
-    console.print(f"  time in each tenth of the 95 % range: {shares}")
+    stdout.print(f"  time in each tenth of the 95 % range: {shares}")

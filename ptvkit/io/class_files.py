@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from ptvkit.errors import FileError
+from ptvkit.text import LONGEST_SHOWN, printable, whole_number
 
 ENDINGS: Final = (".nii.gz", ".nii")
 
@@ -34,8 +35,8 @@ def nifti_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if nifti_stem(path.name) is not None and path.is_file())
 
 
-def class_file(folder: Path, name: str | None) -> Path:
-    """The file of one structure.
+def class_file(folder: Path, name: int | str | None) -> Path:
+    """The file of one structure, by its name, or by its number in the order of names.
 
     Raises
     ------
@@ -45,15 +46,18 @@ def class_file(folder: Path, name: str | None) -> Path:
     files = {nifti_stem(path.name) or "": path for path in nifti_files(folder)}
     if not files:
         raise FileError(f"{folder}: is a folder; give a .nii or .nii.gz file (it holds none)")
-    if name in files:
-        return files[name]
+    if str(name) in files:
+        return files[str(name)]
     if name is None:
         first = next(iter(files))
         raise FileError(f"{folder}: is a folder of {len(files)} masks; choose one by its name, as in label={first!r}")
-    near = difflib.get_close_matches(str(name).casefold(), {stem.casefold(): stem for stem in files}, 1)
+    number = name if isinstance(name, int) else whole_number(name)
+    if number is not None and 1 <= number <= len(files):
+        return list(files.values())[number - 1]
+    near = difflib.get_close_matches(str(name)[:LONGEST_SHOWN].casefold(), {stem.casefold(): stem for stem in files}, 1)
     hint = f"; did you mean {next(s for s in files if s.casefold() == near[0])!r}?" if near else ""
     shown = ", ".join(list(files)[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
-    raise FileError(f"{folder}: holds no {name!r}; there are {shown}{hint}")
+    raise FileError(f"{folder}: holds no {printable(repr(name), LONGEST_SHOWN)}; there are {shown}{hint}")
 
 
 def mask_file(path: Path, label: int | str | None) -> tuple[Path, int | str | None]:
@@ -69,4 +73,4 @@ def mask_file(path: Path, label: int | str | None) -> tuple[Path, int | str | No
         return path, label
     if len(files) == 1 and nifti_stem(files[0].name) != label:
         return files[0], label
-    return class_file(path, None if label is None else str(label)), None
+    return class_file(path, label), None

@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from contextlib import contextmanager, suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
@@ -116,7 +116,11 @@ def write_whole(path: PathLike) -> Iterator[BufferedWriter]:
 
 
 @contextmanager
-def write_together(folder: PathLike, inputs: Iterable[PathLike] = ()) -> Iterator[Path]:
+def write_together(
+    folder: PathLike,
+    inputs: Collection[PathLike] = (),
+    outdated: Callable[[Path, Set[str]], Iterable[Path]] | None = None,
+) -> Iterator[Path]:
     """Write several files into a folder: all of them, or none.
 
     The files are first written to a hidden folder inside and take their final names together at the end, in the order
@@ -128,6 +132,8 @@ def write_together(folder: PathLike, inputs: Iterable[PathLike] = ()) -> Iterato
         Made when it is missing, and removed again when nothing could be written.
     inputs : paths
         Files that no output may replace.
+    outdated : callable, optional
+        Of the folder and the names that are written, the files to remove in the same step; inputs stay.
 
     Yields
     ------
@@ -158,8 +164,12 @@ def write_together(folder: PathLike, inputs: Iterable[PathLike] = ()) -> Iterato
         refuse_overwrite([final / path.name for path in written], inputs)
         for path in written:
             _refuse_special(final / path.name)
+        old = [] if outdated is None else list(outdated(final, {path.name for path in written}))
         for path in written:
             os.replace(path, final / path.name)
+        for path in old:
+            if not any(_is_same_file(path, Path(one)) for one in inputs):
+                path.unlink(missing_ok=True)
         _flush_folder(final)
     except PtvkitError:
         raise

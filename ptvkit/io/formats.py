@@ -1,31 +1,35 @@
 """The formats that structures come in: one table, read and written by content and ending."""
 
-import difflib
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ptvkit.errors import FileError, MaskError
+from ptvkit.errors import EmptyMaskError, FileError, MaskError, PtvkitWarning
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.io import mesh_files
+from ptvkit.io.class_files import is_folder, nifti_files, nifti_stem
 from ptvkit.io.dicom import reading as dicom
-from ptvkit.io.dicom.rtstruct import rtstruct_segments
+from ptvkit.io.dicom.rtstruct import rtstruct_structures
 from ptvkit.io.dicom.rtstruct_write import write_rtstruct
-from ptvkit.io.dicom.seg import seg_segments, write_seg
+from ptvkit.io.dicom.seg import seg_structures, write_seg
 from ptvkit.io.dicom.series import read_series
 from ptvkit.io.files import PathLike
-from ptvkit.io.itk import read_itk, write_itk
+from ptvkit.io.itk import itk_structures, write_itk
 from ptvkit.io.nifti import read_grid, read_label_map, read_mask, write_labels, write_mask
-from ptvkit.io.nrrd import read_nrrd, write_nrrd
-from ptvkit.io.segment import Frame, Segment, Wish
+from ptvkit.io.nrrd import nrrd_structures, write_nrrd
+from ptvkit.io.segment import Frame, Listed, Segment, Wish, choose
 
 NIFTI: Final = (".nii", ".nii.gz")
+MESHES: Final = (".stl", ".ply")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +41,17 @@ class Format:
     name : str
     claims : callable
         Whether a path is of it; for a file that is not there yet its ending decides.
-    read : callable
-        All structures of a path.
+    structures : callable
+        The structures of a path, listed by name and number; each is read when it is wanted.
+    read_one : callable, optional
+        Reads one structure by label where the format has a faster way than its list.
     write : callable or None
     """
 
     name: str
     claims: Callable[[Path], bool]
-    read: Callable[[Path, Frame | None], list[Segment]]
+    structures: Callable[[Path, Frame | None], list[Listed]]
+    read_one: Callable[[Path, int | str | None], Mask] | None = None
     write: Callable[[Path, Sequence[Segment], Wish], None] | None = None
 
 
@@ -67,17 +74,21 @@ def _write_seg(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
     write_seg(path, segments, reference=wish.reference)
 
 
-def _read_nifti(path: Path, frame: Frame | None) -> list[Segment]:
+def _in_nifti(path: Path, frame: Frame | None) -> list[Listed]:
     array, grid, names = read_label_map(path)
     labels = [int(value) for value in np.unique(array) if value]
     return [
-        Segment(
-            name=names.get(label, "" if len(labels) > 1 else _stem(path)),
+        Listed(
+            name=names.get(label, "" if len(labels) > 1 else nifti_stem(path.name) or ""),
             number=label,
-            shape=Mask.from_array(array == label, grid.affine, name=f"{path} ({names.get(label, label)})"),
+            read=partial(_label, array, label, grid, f"{path} ({names.get(label, label)})"),
         )
         for label in labels
     ]
+
+
+def _label(array: NDArray[np.int32], label: int, grid: Grid, name: str) -> Mask:
+    return Mask.from_array(array == label, grid.affine, name=name)
 
 
 def _write_nifti(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
@@ -118,36 +129,50 @@ def _write_itk(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
     write_itk(path, labels, grid)
 
 
-def _read_folder(path: Path, frame: Frame | None) -> list[Segment]:
-    """A folder of masks, one a file, as TotalSegmentator writes them; empty ones are left out."""
-    found = []
-    for number, file in enumerate(sorted(one for one in path.iterdir() if ending(*NIFTI)(one)), start=1):
-        array, grid, _ = read_label_map(file)
-        if array.any():
-            mask = Mask.from_array(array != 0, grid.affine, name=str(file))
-            found.append(Segment(name=_stem(file), shape=mask, number=number))
-    return found
+def _in_folder(path: Path, frame: Frame | None) -> list[Listed]:
+    """A folder of masks, one in a file, as TotalSegmentator writes them."""
+    return [
+        Listed(name=nifti_stem(file.name) or "", number=number, read=partial(read_mask, file))
+        for number, file in enumerate(nifti_files(path), start=1)
+    ]
 
 
 FORMATS: Final = (
     Format(
         name="folder of NIfTI masks",
-        claims=lambda path: path.is_dir() and any(ending(*NIFTI)(one) for one in path.iterdir()),
-        read=_read_folder,
+        claims=lambda path: is_folder(path) and bool(nifti_files(path)),
+        structures=_in_folder,
+        read_one=lambda path, label: read_mask(path, label=label),
     ),
-    Format(name="NIfTI", claims=ending(*NIFTI), read=_read_nifti, write=_write_nifti),
-    Format(name="NRRD", claims=ending(".nrrd"), read=lambda path, _: read_nrrd(path), write=_write_nrrd),
-    Format(name="MetaImage", claims=ending(".mha"), read=lambda path, _: read_itk(path), write=_write_itk),
-    Format(name="mesh", claims=ending(".stl", ".ply"), read=mesh_files.read, write=mesh_files.write_segments),
-    Format(name="DICOM SEG", claims=_dicom_of("SEG"), read=lambda path, _: seg_segments(path), write=_write_seg),
+    Format(
+        name="NIfTI",
+        claims=ending(*NIFTI),
+        structures=_in_nifti,
+        read_one=lambda path, label: read_mask(path, label=label),
+        write=_write_nifti,
+    ),
+    Format(name="NRRD", claims=ending(".nrrd"), structures=lambda path, _: nrrd_structures(path), write=_write_nrrd),
+    Format(name="MetaImage", claims=ending(".mha"), structures=lambda path, _: itk_structures(path), write=_write_itk),
+    Format(
+        name="mesh",
+        claims=ending(*MESHES),
+        structures=mesh_files.structures,
+        write=mesh_files.write_segments,
+    ),
+    Format(
+        name="DICOM SEG",
+        claims=_dicom_of("SEG"),
+        structures=lambda path, _: seg_structures(path),
+        write=_write_seg,
+    ),
     Format(
         name="RTSTRUCT",
         claims=_dicom_of("RTSTRUCT"),
-        read=lambda path, _: rtstruct_segments(path),
+        structures=lambda path, _: rtstruct_structures(path),
         write=_write_rtstruct,
     ),
 )
-"""In the order in which they are asked whether a path is theirs."""
+"""The first that claims a path reads it."""
 ENDINGS: Final = ".nii, .nii.gz, .seg.nrrd, .nrrd, .mha, .stl, .ply, or .dcm"
 
 
@@ -177,8 +202,14 @@ def format_of(path: PathLike, *, kind: str | None = None) -> Format:
     raise FileError(f"{place}: is in no format that is known here; give {ENDINGS}")
 
 
-def read_segments(path: PathLike, *, frame: Frame | None = None) -> list[Segment]:
-    """All structures of a file, whatever its format.
+def _format_to_read(path: PathLike) -> Format:
+    if not Path(path).exists():
+        raise FileError(f"{path}: no such file; check the path")
+    return format_of(path)
+
+
+def list_structures(path: PathLike, *, frame: Frame | None = None) -> list[Listed]:
+    """The structures of a file, whatever its format, by name and number; each is read when it is wanted.
 
     Parameters
     ----------
@@ -191,17 +222,55 @@ def read_segments(path: PathLike, *, frame: Frame | None = None) -> list[Segment
     ------
     FileError, MaskError, GridError
     """
-    return format_of(path).read(Path(path), frame)
+    return _format_to_read(path).structures(Path(path), frame)
+
+
+def read_segments(path: PathLike, *, frame: Frame | None = None) -> list[Segment]:
+    """All structures of a file that hold a voxel or a contour, whatever its format.
+
+    Parameters
+    ----------
+    path : path
+        NIfTI, NRRD, MetaImage, STL, PLY, RTSTRUCT, DICOM SEG, or a folder of masks.
+    frame : {"RAS", "LPS"}, optional
+        Of a mesh's vertices; meshes do not say it.
+
+    Raises
+    ------
+    FileError, MaskError, GridError
+
+    Warns
+    -----
+    PtvkitWarning
+        When a file of a folder is no mask, such as an image or a map of probability, and is left out.
+    """
+    listed = list_structures(path, frame=frame)
+    if not is_folder(Path(path)):
+        return [one.segment() for one in listed]
+    return [segment for one in listed if (segment := _mask_of_folder(one)) is not None]
+
+
+def _mask_of_folder(one: Listed) -> Segment | None:
+    """The mask of one file of a folder; None when it is empty or, with a warning, no mask."""
+    try:
+        return one.segment()
+    except EmptyMaskError:
+        return None
+    except MaskError as error:
+        warnings.warn(f"{error}; left out", PtvkitWarning, stacklevel=3)
+        return None
 
 
 def read_structure(path: PathLike, label: int | str | None = None, *, frame: Frame | None = None) -> Mask | Region:
     """One structure of a file, whatever its format: a mask where the file holds voxels, else a region.
 
+    The others are not read: they may be damaged.
+
     Parameters
     ----------
     path : path
     label : int or str, optional
-        Number or name; not needed when there is one.
+        Number or name, also without regard to case, spaces and underscores; not needed when there is one.
     frame : {"RAS", "LPS"}, optional
         Of a mesh's vertices.
 
@@ -209,23 +278,10 @@ def read_structure(path: PathLike, label: int | str | None = None, *, frame: Fra
     ------
     FileError, MaskError, GridError
     """
-    if format_of(path).name in ("NIfTI", "folder of NIfTI masks"):
-        return read_mask(path, label=label)
-    there = read_segments(path, frame=frame)
-    listed = ", ".join(f"{one.number} {one.name!r}" if one.name else f"{one.number}" for one in there) or "nothing"
-    if label is None:
-        chosen = there
-    else:
-        chosen = [one for one in there if (one.number if isinstance(label, int) else one.name) == label]
-        if not chosen and isinstance(label, str):
-            chosen = [one for one in there if one.name.casefold() == label.casefold()]
-    if len(chosen) == 1:
-        return chosen[0].shape
-    if label is None or chosen:
-        raise MaskError(f"{path}: holds {len(chosen)} structures, choose one by name or number (--label): {listed}")
-    near = difflib.get_close_matches(str(label), [one.name for one in there], n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise MaskError(f"{path}: has no structure {label!r}{hint} it has {listed}")
+    format_ = _format_to_read(path)
+    if format_.read_one is not None:
+        return format_.read_one(Path(path), label)
+    return choose(format_.structures(Path(path), frame), label, path).read()
 
 
 def write_segments(
@@ -282,10 +338,3 @@ def _voxels(path: Path, segments: Sequence[Segment], wish: Wish) -> Grid:
     if any(not grid.matches(grids[0]) for grid in grids):
         raise FileError(f"{path}: the structures have voxels of different images; give one image (--reference)")
     return grids[0]
-
-
-def _stem(path: Path) -> str:
-    name = path.name
-    for suffix in NIFTI[::-1]:
-        name = name.removesuffix(suffix)
-    return name

@@ -5,6 +5,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final
@@ -16,7 +17,7 @@ from ptvkit.errors import FileError, GridError, MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.io.files import PathLike, open_input, write_whole
-from ptvkit.io.segment import Segment
+from ptvkit.io.segment import Listed
 
 LPS: Final = np.array([-1.0, -1.0, 1.0])
 MOST_BYTES: Final = 4_000_000_000
@@ -32,7 +33,7 @@ def _library() -> Any:
     return SimpleITK
 
 
-def read_itk(path: PathLike) -> list[Segment]:
+def itk_structures(path: PathLike) -> list[Listed]:
     """The labels of a label image.
 
     Raises
@@ -69,9 +70,13 @@ def read_itk(path: PathLike) -> list[Segment]:
     if len(labels) > 1000:
         raise MaskError(f"{place}: holds {len(labels)} values besides 0, more like an image; give a segmentation")
     return [
-        Segment(name="", shape=Mask.from_array(array == value, grid.affine, name=f"{place} ({value})"), number=value)
+        Listed(name="", number=value, read=partial(_label, array, value, grid, f"{place} ({value})"))
         for value in labels
     ]
+
+
+def _label(array: NDArray[Any], value: int, grid: Grid, name: str) -> Mask:
+    return Mask.from_array(np.rint(array) == value, grid.affine, name=name)
 
 
 def _check_header(file: BinaryIO, path: Path) -> int:

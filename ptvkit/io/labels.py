@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptvkit.errors import MaskError
+from ptvkit.text import LONGEST_SHOWN, printable, whole_number
 
 Numbers = NDArray[Any]
 Label = int | str | Collection[int]
@@ -163,20 +164,22 @@ def not_present(label: Label, present: Iterable[int], names: Mapping[int, str], 
     if number is not None and number in names:
         found = f"label {number} ({names[number]}) has a name, but no voxel holds it"
     else:
-        found = f"there is no label {label!r}"
+        found = f"there is no label {printable(repr(label), LONGEST_SHOWN)}"
     there = f"present: {_joined(numbers, names)}" if numbers else "every voxel is 0"
     known = {names[n].casefold(): names[n] for n in numbers if n in names}
-    near = difflib.get_close_matches(str(label).casefold(), known, 1)
+    near = difflib.get_close_matches(str(label)[:LONGEST_SHOWN].casefold(), known, 1)
     hint = f"; did you mean {known[near[0]]!r}?" if near else "; choose one of these" if numbers else ""
     return MaskError(f"{path}: {found}; {there}{hint}")
 
 
 def _as_number(label: Any) -> int | None:
+    if isinstance(label, str):
+        return whole_number(label)
     try:
         number = int(label)
     except (ValueError, OverflowError, TypeError):
         return None
-    return number if isinstance(label, str) or bool(number == label) else None
+    return number if bool(number == label) else None
 
 
 def _joined(numbers: list[int], names: Mapping[int, str]) -> str:

@@ -1,6 +1,7 @@
 """Surfaces as STL and PLY."""
 
 from collections.abc import Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -10,16 +11,22 @@ import trimesh
 
 from ptvkit.errors import FileError, MaskError
 from ptvkit.geometry.reconstruct import as_region
+from ptvkit.geometry.region import Region
 from ptvkit.geometry.solid import region_from_mesh
 from ptvkit.io.files import open_input, write_whole
-from ptvkit.io.segment import Frame, Segment, Wish
+from ptvkit.io.segment import Frame, Listed, Segment, Wish
 
 SIDES: Final = {"RAS": np.array([1.0, 1.0, 1.0]), "LPS": np.array([-1.0, -1.0, 1.0])}
 MOST_BYTES: Final = 500_000_000
 
 
-def read(path: Path, frame: Frame | None) -> list[Segment]:
-    """The structure that a closed surface encloses.
+def structures(path: Path, frame: Frame | None) -> list[Listed]:
+    """The one structure of a mesh file."""
+    return [Listed(name=path.stem, number=1, read=partial(_enclosed, path, frame))]
+
+
+def _enclosed(path: Path, frame: Frame | None) -> Region:
+    """The region that a closed surface encloses.
 
     Raises
     ------
@@ -30,8 +37,8 @@ def read(path: Path, frame: Frame | None) -> list[Segment]:
     """
     if frame is None:
         raise FileError(
-            f"{path}: meshes do not say which frame their vertices are in; say --frame RAS or --frame LPS (3D Slicer"
-            " writes LPS since 2020)"
+            f"{path}: meshes do not say which frame their vertices are in; give frame, RAS or LPS (3D Slicer writes LPS"
+            " since 2020)"
         )
     with open_input(path, "an STL or PLY file") as file:
         content = file.read(MOST_BYTES)
@@ -44,7 +51,7 @@ def read(path: Path, frame: Frame | None) -> list[Segment]:
         why = " ".join(str(error).split())[:80]
         raise FileError(f"{path}: is damaged or no mesh that can be read ({why}); export it again") from None
     mesh.vertices = np.asarray(mesh.vertices, float) * SIDES[frame]
-    return [Segment(name=path.stem, shape=region_from_mesh(mesh, name=str(path)), number=1)]
+    return region_from_mesh(mesh, name=str(path))
 
 
 def write_segments(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
@@ -58,9 +65,9 @@ def write_segments(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
         When there are several structures.
     """
     if wish.frame is None:
-        raise FileError(f"{path}: say which frame the vertices are to be in, --frame RAS or --frame LPS")
+        raise FileError(f"{path}: give the frame that the vertices are to be in, RAS or LPS")
     if len(segments) > 1:
-        raise MaskError(f"{path}: a mesh file holds one structure; choose it (--structure), found {len(segments)}")
+        raise MaskError(f"{path}: a mesh file holds one structure; choose it, found {len(segments)}")
     mesh = as_region(segments[0].shape).to_mesh()
     sides = SIDES[wish.frame]
     turned = trimesh.Trimesh(vertices=mesh.vertices * sides, faces=mesh.faces, process=False)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptvkit.errors import FileError, GridError, MaskError, PtvkitWarning
+from ptvkit.errors import EmptyMaskError, FileError, GridError, MaskError, PtvkitWarning
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.io.class_files import class_file, is_folder
@@ -73,14 +73,14 @@ def read_mask(path: PathLike, *, label: Label | None = None, name: str | None = 
     ((2, 3, 5), (3, 5, 5))
     """
     if is_folder(Path(path)):
-        path, label = class_file(Path(path), None if label is None else str(label)), None
+        path, label = class_file(Path(path), label if isinstance(label, int) or label is None else str(label)), None
     with _open(Path(path)) as (source, header):
         chosen = None if label is None else _chosen(label, header)
         inside, present = _select(source, header, chosen)
     if label is not None and not present & (chosen or set()):
         raise not_present(label, present, _names(header), source.path)
     if not present:
-        raise MaskError(f"{path}: is empty, no voxel is inside; give a mask that holds a structure")
+        raise EmptyMaskError(f"{path}: is empty, no voxel is inside; give a mask that holds a structure")
     if label is None and len(present) > 1:
         raise none_chosen(present, _names(header), source.path)
     called = str(path) if label is None else f"{path} ({label})"

@@ -4,6 +4,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from ptvkit.errors import FileError, GridError, MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.io.files import PathLike, open_input, write_whole
-from ptvkit.io.segment import Colour, Segment
+from ptvkit.io.segment import Colour, Listed, Segment
 
 TO_RAS: Final[Mapping[str, tuple[float, float, float]]] = {
     "left-posterior-superior": (-1.0, -1.0, 1.0),
@@ -31,8 +32,8 @@ USUAL: Final[Sequence[Colour]] = ((232, 65, 60), (242, 180, 60), (63, 184, 232),
 _DAMAGE: Final = (ValueError, TypeError, LookupError, ArithmeticError, zlib.error, EOFError, OSError, MemoryError)
 
 
-def read_nrrd(path: PathLike) -> list[Segment]:
-    """All structures of an NRRD: its segments with names and colours, or its labels.
+def nrrd_structures(path: PathLike) -> list[Listed]:
+    """The structures of an NRRD: its segments with names and colours, or its labels.
 
     Raises
     ------
@@ -122,36 +123,43 @@ def _grid(header: Mapping[str, Any], array: NDArray[Any], path: Path) -> tuple[G
         raise GridError(f"{path}: {error}") from None
 
 
-def _segments(header: Mapping[str, Any], layers: NDArray[Any], grid: Grid, path: Path) -> list[Segment]:
-    described = sorted({int(m[1]) for key in header if (m := re.fullmatch(r"Segment(\d+)_ID", str(key)))})
+def _segments(header: Mapping[str, Any], layers: NDArray[Any], grid: Grid, path: Path) -> list[Listed]:
+    described = sorted({int(m[1]) for key in header if (m := re.fullmatch(r"Segment(\d{1,9})_ID", str(key)))})
     if layers.dtype.kind == "f":
         whole = np.rint(layers)
         if not np.isfinite(layers).all() or np.abs(layers - whole).max() > 1e-3:
             raise MaskError(f"{path}: holds values that are no labels; give a segmentation")
         layers = whole.astype(np.int64)
+    if not described:
+        return _labels(layers, grid, path)
+    present = [frozenset(np.unique(layer).tolist()) for layer in layers]
     found = []
     for n in described:
         value, layer = int(header[f"Segment{n}_LabelValue"]), int(header.get(f"Segment{n}_Layer", 0))
+        if value not in present[layer]:
+            continue
         name = str(header.get(f"Segment{n}_Name", header[f"Segment{n}_ID"]))
+        read = partial(_mask, layers[layer], value, grid, f"{path} ({name or value})")
         colour = _colour(str(header.get(f"Segment{n}_Color", "")))
-        found.append((name, layers[layer] == value, value, colour))
-    if not described:
-        if len(layers) > 1:
-            raise MaskError(f"{path}: holds {len(layers)} volumes; give a mask with one")
-        labels = [int(value) for value in np.unique(layers) if value != 0]
-        if len(labels) > 1000:
-            raise MaskError(f"{path}: holds {len(labels)} values besides 0, more like an image; give a segmentation")
-        found = [("", layers[0] == value, value, None) for value in labels]
+        found.append(Listed(name=name, number=value, read=read, colour=colour))
+    return found
+
+
+def _labels(layers: NDArray[Any], grid: Grid, path: Path) -> list[Listed]:
+    """The labels of a file that names no segments."""
+    if len(layers) > 1:
+        raise MaskError(f"{path}: holds {len(layers)} volumes; give a mask with one")
+    labels = [int(value) for value in np.unique(layers) if value != 0]
+    if len(labels) > 1000:
+        raise MaskError(f"{path}: holds {len(labels)} values besides 0, more like an image; give a segmentation")
     return [
-        Segment(
-            name=name,
-            shape=Mask.from_array(inside, grid.affine, name=f"{path} ({name or number})"),
-            number=number,
-            colour=colour,
-        )
-        for name, inside, number, colour in found
-        if inside.any()
+        Listed(name="", number=value, read=partial(_mask, layers[0], value, grid, f"{path} ({value})"))
+        for value in labels
     ]
+
+
+def _mask(layer: NDArray[Any], value: int, grid: Grid, name: str) -> Mask:
+    return Mask.from_array(layer == value, grid.affine, name=name)
 
 
 def _colour(text: str) -> Colour | None:

@@ -204,9 +204,9 @@ def source_as_json(source: Source, folder: Path) -> dict[str, str]:
     return {"path": Path(path).as_posix(), "sha256": source.sha256}
 
 
-def file_entry(path: Path) -> dict[str, str]:
-    """A written file as a result's JSON lists it: its name and hash."""
-    return {"path": path.name, "sha256": source_of(path).sha256}
+def file_entry(path: Path, schema: str = "") -> dict[str, str]:
+    """A written file as a result's JSON lists it: its name, its hash, and the schema of a table."""
+    return {"path": path.name, "sha256": source_of(path).sha256} | ({"schema": schema} if schema else {})
 
 
 def record(

@@ -1,15 +1,20 @@
-"""The segment: one named structure of a file, whatever the file's format, and how it is wished to be written."""
+"""Structures of a file, whatever its format: listed by name, read as segments, and options for writing them."""
 
+import difflib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from ptvkit.errors import MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
 from ptvkit.io.files import PathLike
+from ptvkit.text import LONGEST_SHOWN, printable
 
 Colour = tuple[int, int, int]
 Frame = Literal["RAS", "LPS"]
+MOST_LISTED: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,33 @@ class Segment:
     kind: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Listed:
+    """A structure of a file that is listed but not read yet.
+
+    Attributes
+    ----------
+    name : str
+        As the file has it; may be empty.
+    number : int or None
+        Its label or ROI number in the file.
+    read : callable
+        Reads its shape, a Mask or a Region.
+    colour, kind
+        As in `Segment`.
+    """
+
+    name: str
+    number: int | None
+    read: Callable[[], Mask | Region]
+    colour: Colour | None = None
+    kind: str = ""
+
+    def segment(self) -> Segment:
+        """The structure, read."""
+        return Segment(name=self.name, shape=self.read(), number=self.number, colour=self.colour, kind=self.kind)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """How structures are to be written.
@@ -54,3 +86,41 @@ class Wish:
     grid: Grid | None = None
     reference: PathLike | None = None
     frame: Frame | None = None
+
+
+def plain_name(name: str) -> str:
+    """A name without regard to case, spaces and underscores.
+
+    Examples
+    --------
+    >>> plain_name("Tumor_Bed") == plain_name("tumor bed")
+    True
+    """
+    return "".join(name.casefold().replace("_", " ").split())
+
+
+def choose(listed: Sequence[Listed], label: int | str | None, path: PathLike) -> Listed:
+    """One of the structures of a file, by number or name; the only one when none is named.
+
+    Raises
+    ------
+    MaskError
+        When none or several are chosen; the message lists what there is.
+    """
+    there = ", ".join(f"{one.number} {one.name!r}" if one.name else f"{one.number}" for one in listed[:MOST_LISTED])
+    there = f"{there or 'nothing'}{f' and {len(listed) - MOST_LISTED} more' if len(listed) > MOST_LISTED else ''}"
+    if label is None:
+        if len(listed) == 1:
+            return listed[0]
+        raise MaskError(f"{path}: holds {len(listed)} structures; choose one by name or number (label): {there}")
+    chosen = [one for one in listed if (one.number if isinstance(label, int) else one.name) == label]
+    if not chosen and isinstance(label, str):
+        chosen = [one for one in listed if plain_name(one.name) == plain_name(label)]
+    if len(chosen) == 1:
+        return chosen[0]
+    wanted = printable(repr(label), LONGEST_SHOWN)
+    if chosen:
+        raise MaskError(f"{path}: {len(chosen)} structures are called {wanted}; choose by number: {there}")
+    near = difflib.get_close_matches(str(label)[:LONGEST_SHOWN], [one.name for one in listed], n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    raise MaskError(f"{path}: has no structure {wanted}{hint} it has {there}")

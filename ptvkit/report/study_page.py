@@ -22,7 +22,7 @@ from ptvkit.motion.result import NOTE
 from ptvkit.report.planes import target_figure
 from ptvkit.report.study_answer import FIGURES, Chosen, answer, cell_told, chosen, told
 from ptvkit.report.study_closeup import closeups
-from ptvkit.report.style import PAPER
+from ptvkit.report.style import PAPER, names_as_text
 from ptvkit.report.volumes import VOXEL_MM, Pictured, volumes_of
 from ptvkit.work.results import NAME, read_rows
 from ptvkit.work.structures import structures_of
@@ -157,6 +157,7 @@ def _picture(case: Pictured) -> str:
     structures = {name: one for name, one in named.items() if one is not None}
     figure = target_figure(image, grid, structures, title=case.name, centre_mm=None)
     stream = io.BytesIO()
+    names_as_text(figure)
     figure.savefig(stream, format="png", dpi=90, facecolor=PAPER)
     return base64.b64encode(stream.getvalue()).decode()
 

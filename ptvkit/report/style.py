@@ -6,6 +6,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ptvkit.io.files import write_whole
 
@@ -46,6 +47,12 @@ def legend(axis: Axes, **options: Any) -> None:
     axis.legend(frameon=False, labelcolor=INK, fontsize=9, **options)
 
 
+def names_as_text(figure: Figure) -> None:
+    """Show every text as it is: a name with dollar signs is no formula."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all.
 
@@ -54,5 +61,6 @@ def save_figure(figure: Figure, path: Path) -> None:
     FileError
         When the file cannot be written.
     """
+    names_as_text(figure)
     with write_whole(path) as file:
         figure.savefig(file, format="png", dpi=150, facecolor=PAPER)

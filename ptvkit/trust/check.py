@@ -11,7 +11,7 @@ from typing import Any, Final
 from ptvkit.errors import FileError
 from ptvkit.io.files import PathLike
 from ptvkit.io.provenance import source_of
-from ptvkit.trust.records import Record, is_derived, records_of, walk
+from ptvkit.trust.records import Named, Record, is_derived, is_record_name, records_of, walk
 from ptvkit.trust.tables import check_tables
 
 SCHEMA: Final = "ptvkit-check/1"
@@ -59,8 +59,42 @@ class Finding:
         return self.state in (FRESH, OTHER_VERSION)
 
 
+def check(path: PathLike) -> list[Finding]:
+    """Compare a derived file, or every one of a folder and below, with its record.
+
+    Parameters
+    ----------
+    path : path
+        A file with results, the record of several, or a folder.
+
+    Returns
+    -------
+    list of Finding
+        By path, from the file's folder, or from the folder.
+
+    Raises
+    ------
+    FileError
+        As `check_folder`.
+    """
+    place = Path(path)
+    return check_file(place) if place.is_file() else check_folder(place)
+
+
+def check_file(path: Path) -> list[Finding]:
+    """What the records in a file's folder say of it; of a record, what it says of its files."""
+    beside = [file for file in sorted(path.parent.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    wanted = {Path(path.name)} | {Path(named.path.name) for _, record in records_of([path]) for named in _made(record)}
+    found = [one for one in _findings(path.parent, beside) if one.path in wanted]
+    return found or [Finding(path=Path(path.name), state="no record", reason="no record in its folder names it")]
+
+
+def _made(record: Record | FileError) -> tuple[Named, ...]:
+    return () if isinstance(record, FileError) else record.made
+
+
 def check_folder(folder: PathLike) -> list[Finding]:
-    """Hold every derived file in a folder and below against its record.
+    """Compare every derived file in a folder and below with its record.
 
     Paths in records are relative to their folder, so results that were moved together with their inputs stay fresh.
 
@@ -99,9 +133,15 @@ def check_folder(folder: PathLike) -> list[Finding]:
     """
     home = Path(folder)
     if not home.is_dir():
-        found = "is a file; give its folder" if home.exists() else "no such folder; check the path"
-        raise FileError(f"{home}: {found}")
-    files = walk(home)
+        raise FileError(f"{home}: no such file or folder; check the path")
+    findings = _findings(home, walk(home))
+    if not findings:
+        raise FileError(f"{home}: holds nothing that ptvkit made; give a folder with results")
+    return findings
+
+
+def _findings(home: Path, files: list[Path]) -> list[Finding]:
+    """What the records among files say, and which derived files have none."""
     hashes = _Hashes()
     findings: list[Finding] = []
     known: set[Path] = set()
@@ -117,8 +157,6 @@ def check_folder(folder: PathLike) -> list[Finding]:
         told = _told(path, home)
         if is_derived(path) and Path(os.path.realpath(path)) not in known and str(told) not in damaged:
             findings.append(Finding(path=told, state="no record", reason="no sidecar, and no input of what is here"))
-    if not findings:
-        raise FileError(f"{home}: holds nothing that ptvkit made; give a folder with results")
     return _worst(findings)
 
 
@@ -178,11 +216,13 @@ def _held(record: Record, hashes: _Hashes, home: Path) -> list[Finding]:
         about_inputs.append((OTHER_VERSION, f"made by {made_by}, this is {version('ptvkit')}"))
     findings = []
     for named in record.made:
-        found = list(about_inputs)
+        found = [] if is_record_name(named.path) else list(about_inputs)
         if change := hashes.change(named.path, named.sha256):
             found.append((_OF_FILE[change], "is not there" if change == "is missing" else change))
         state, _ = max(found, key=lambda entry: _RANK[entry[0]], default=(FRESH, ""))
         reason = "; ".join(why for _, why in found)
+        if not found and is_record_name(named.path):
+            continue  # an unedited record is told by the files that it names
         path, source = _told(named.path, home), _told(record.path, home)
         findings.append(Finding(path=path, state=state, reason=reason, record=source))
     return findings

@@ -18,9 +18,9 @@ from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
 from ptvkit.io.dicom.made_series import write_series
 from ptvkit.io.formats import read_structure, write_segments
+from ptvkit.io.nibabel_reader import read_mask_with_nibabel
 from ptvkit.io.nifti import read_mask, write_mask
 from ptvkit.io.segment import Frame, Segment, Wish
-from ptvkit.io.witness import read_mask_with_nibabel
 from ptvkit.trust.orientation import body, grids, reach, went
 
 Kind = Literal["all", "axis-aligned", "right-handed", "some", "axial"]

@@ -74,6 +74,11 @@ def is_derived(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS)
 
 
+def is_record_name(path: Path) -> bool:
+    """Whether a file's name is that of a record: a result, or the sidecar of a derived file."""
+    return path.name in RESULTS or (path.suffix == ".json" and is_derived(path.with_suffix("")))
+
+
 def read_record(path: Path) -> Record | None:
     """A record, or None when a JSON file is none.
 
@@ -82,7 +87,7 @@ def read_record(path: Path) -> Record | None:
     FileError
         When it is a record by its name, and damaged.
     """
-    is_ours = path.name in RESULTS or is_derived(path.with_suffix(""))
+    is_ours = is_record_name(path)
     try:
         content = _content(path)
         schema = content.get("schema") if isinstance(content, dict) else None

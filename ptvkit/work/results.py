@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ptvkit.errors import FileError
 from ptvkit.io.files import write_whole
+from ptvkit.text import csv_text, text_from_csv
 
 NAME: Final = "results.csv"
 
@@ -59,7 +60,7 @@ def _told(value: Any) -> Any:
     """Numbers with the digits that a simulation can have."""
     if isinstance(value, float):
         return "" if value != value else f"{value:.6g}"
-    return value
+    return csv_text(value) if isinstance(value, str) else value
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -80,7 +81,7 @@ def _number(text: str) -> Any:
     try:
         return float(text) if text else ""
     except ValueError:
-        return text
+        return text_from_csv(text)
 
 
 def read_results(path: str | os.PathLike[str]) -> Any:
@@ -99,4 +100,4 @@ def read_results(path: str | os.PathLike[str]) -> Any:
     place = place / NAME if place.is_dir() else place
     if not place.exists():
         raise FileError(f"{place}: no such file; run the study first, or merge its shards")
-    return pd.read_csv(place)
+    return pd.read_csv(place, converters={"case": text_from_csv})

@@ -13,7 +13,7 @@ from ptvkit.errors import FileError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.io.nifti import write_mask
-from ptvkit.trust.check import check_folder
+from ptvkit.trust.check import check, check_folder
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,9 @@ def test_file_missing(home: Path) -> None:
 def test_the_result_alone_is_record_enough(home: Path) -> None:
     for sidecar in (home / "out").glob("*.nii.gz.json"):
         sidecar.unlink()
-    assert set(states(home).values()) == {"fresh"}
+    told = states(home / "out")
+    assert {told[name] for name in ("ctv.nii.gz", "ptv.nii.gz")} == {"fresh"}
+    assert {told[f"{name}.json"] for name in ("ctv.nii.gz", "ptv.nii.gz")} == {"file missing"}
     (home / "out" / "targets.json").unlink()
     assert set(states(home / "out").values()) == {"no record"}
 
@@ -115,14 +117,14 @@ def test_other_json_is_left_alone(home: Path) -> None:
     assert set(states(home)) == {"out/ctv.nii.gz", "out/ptv.nii.gz"}
 
 
-def test_another_version_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for record in (home / "out").glob("*.json"):
-        content = json.loads(record.read_text(encoding="utf-8"))
-        content["versions"]["ptvkit"] = "0.0.9"
-        record.write_text(json.dumps(content), encoding="utf-8")
+def test_another_version_is_told(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_by = json.loads((home / "out" / "targets.json").read_text(encoding="utf-8"))["versions"]["ptvkit"]
+    monkeypatch.setattr("ptvkit.trust.check.version", lambda name: "99.0")
     assert set(states(home).values()) == {"other version"}
     assert main(["check", str(home)]) == 0
-    assert "made by ptvkit 0.0.9" in capsys.readouterr().out
+    assert f"made by ptvkit {made_by}, this is 99.0" in capsys.readouterr().out
     assert main(["check", str(home), "--strict"]) == 3
 
 
@@ -164,7 +166,7 @@ def test_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_text("a")
-    for given, said in (("none", "no such folder"), ("a.txt", "is a file"), (".", "holds nothing that ptvkit made")):
+    for given, said in (("none", "no such file or folder"), (".", "holds nothing that ptvkit made")):
         with pytest.raises(FileError, match=said):
             check_folder(tmp_path / given)
         assert main(["check", str(tmp_path / given)]) == 2
@@ -173,3 +175,16 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     deep.mkdir(parents=True)
     with pytest.raises(FileError, match="more than 16 deep"):
         check_folder(tmp_path)
+
+
+def test_one_file(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = home / "out"
+    assert main(["check", str(out / "ptv.nii.gz")]) == 0
+    assert "1 derived file: all fresh" in capsys.readouterr().out
+    shutil.copy(out / "ctv.nii.gz", out / "ptv.nii.gz")
+    assert [finding.state for finding in check(out / "ptv.nii.gz")] == ["edited"]
+    assert [finding.state for finding in check(out / "ctv.nii.gz")] == ["fresh"]
+    assert {one.path.name: one.state for one in check(out / "targets.json")}["ptv.nii.gz"] == "edited"
+    (home / "a.txt").write_text("a")
+    assert [finding.state for finding in check(home / "a.txt")] == ["no record"]
+    assert main(["check", str(home / "a.txt")]) == 3

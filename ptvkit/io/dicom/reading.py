@@ -41,6 +41,7 @@ DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 DEEPEST: Final = 16
 """Sequences within sequences; radiotherapy files have five."""
 PREAMBLE: Final = 128
+CONTOUR_DATA: Final = 0x30060050
 
 
 def is_dicom(path: PathLike) -> bool:
@@ -119,7 +120,7 @@ def read_dataset(path: PathLike, *, kind: str | None = None, headers_only: bool 
             if error.errno is not None:  # the disk's, not the parser's
                 raise
             raise _damaged(place, error) from None
-        except _damage_types() as error:
+        except damage_types() as error:
             raise _damaged(place, error) from None
     if kind is not None and _kind(data) != kind:
         raise FileError(f"{place}: is of kind {_kind(data)}; give one of kind {kind}")
@@ -137,7 +138,7 @@ _DAMAGE: Final = (
 """What a parser raises when a file is not what its lengths and types promise."""
 
 
-def _damage_types() -> tuple[type[Exception], ...]:
+def damage_types() -> tuple[type[Exception], ...]:
     """`_DAMAGE`, and the parser's own."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
@@ -178,10 +179,11 @@ def _damaged(path: Path, error: BaseException) -> FileError:
 
 
 def _check_depth(data: Any, depth: int) -> None:
-    """Parse all sequences now, so that nothing is found to be wrong later on."""
+    """Parse all sequences now, so that nothing is found to be wrong later on; contours wait until they are read."""
     if depth > DEEPEST:
         raise DamageError("sequences too deeply nested")
-    for element in data:
+    for tag in data.keys() - {CONTOUR_DATA}:
+        element = data[tag]
         if element.VR == "SQ":
             for item in element.value or []:
                 _check_depth(item, depth + 1)
@@ -196,7 +198,7 @@ def damage(path: PathLike) -> Iterator[None]:
             yield
     except PtvkitError:
         raise
-    except _damage_types() as error:
+    except damage_types() as error:
         raise _damaged(Path(path), error) from None
 
 

@@ -1,8 +1,9 @@
 """Structure sets, read: contours become regions as they were drawn, not by way of voxels."""
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,10 +13,20 @@ from ptvkit.errors import FileError, MaskError
 from ptvkit.geometry.contours import region_from_contours
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
-from ptvkit.io.dicom.reading import TO_RAS, DamageError, Floats, damage, is_dicom, kind_of, read_dataset, told
+from ptvkit.io.dicom.reading import (
+    TO_RAS,
+    DamageError,
+    Floats,
+    damage,
+    damage_types,
+    is_dicom,
+    kind_of,
+    read_dataset,
+    told,
+)
 from ptvkit.io.dicom.series import Series, read_series
 from ptvkit.io.files import PathLike
-from ptvkit.io.segment import Colour, Segment
+from ptvkit.io.segment import Colour, Listed, Segment, choose
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -84,40 +95,54 @@ def structure_set(path: PathLike) -> Path:
 
 
 def _rois(data: "Dataset") -> tuple[Roi, ...]:
+    return tuple(_roi(one, drawn, kind) for one, drawn, kind in _listed(data))
+
+
+def _listed(data: "Dataset") -> "list[tuple[Dataset, Dataset | None, str]]":
+    """Each structure's own item, its contours' item, and its interpreted type; no contour is read."""
     kinds = {
         int(one.ReferencedROINumber): str(one.get("RTROIInterpretedType", "") or "")
         for one in data.get("RTROIObservationsSequence", None) or []
     }
     drawn = {int(one.ReferencedROINumber): one for one in data.get("ROIContourSequence", None) or []}
-    found = []
-    for one in data.get("StructureSetROISequence", None) or []:
-        number = int(one.ROINumber)
-        contours, left_out = _contours(drawn.get(number))
-        found.append(
-            Roi(
-                number=number,
-                name=str(one.get("ROIName", "") or ""),
-                kind=kinds.get(number, ""),
-                colour=_colour(drawn.get(number)),
-                contours=contours,
-                left_out=left_out,
-                frame=str(one.get("ReferencedFrameOfReferenceUID", "") or ""),
-            )
-        )
-    return tuple(found)
+    numbered = [(int(one.ROINumber), one) for one in data.get("StructureSetROISequence", None) or []]
+    return [(one, drawn.get(number), kinds.get(number, "")) for number, one in numbered]
+
+
+def _roi(one: "Dataset", drawn: "Dataset | None", kind: str) -> Roi:
+    contours, left_out = _contours(drawn)
+    return Roi(
+        number=int(one.ROINumber),
+        name=str(one.get("ROIName", "") or ""),
+        kind=kind,
+        colour=_colour(drawn),
+        contours=contours,
+        left_out=left_out,
+        frame=str(one.get("ReferencedFrameOfReferenceUID", "") or ""),
+    )
 
 
 def _contours(drawn: "Dataset | None") -> tuple[tuple[Floats, ...], int]:
-    found, left_out = [], 0
-    for one in (drawn.get("ContourSequence", None) if drawn is not None else None) or []:
-        if str(one.get("ContourGeometricType", "")) not in CLOSED:
-            left_out += 1
-            continue
-        values = np.array([float(value) for value in one.ContourData], float)
-        if not len(values) or len(values) % 3 or not np.isfinite(values).all():
-            raise DamageError("ContourData is not a list of points")
-        found.append(values.reshape(-1, 3) * TO_RAS)
-    return tuple(found), left_out
+    contours = _contour_items(drawn)
+    closed = [one for one in contours if _is_closed(one)]
+    return tuple(_points(one) for one in closed), len(contours) - len(closed)
+
+
+def _contour_items(drawn: "Dataset | None") -> "list[Dataset]":
+    return list((drawn.get("ContourSequence", None) if drawn is not None else None) or [])
+
+
+def _is_closed(contour: "Dataset") -> bool:
+    return str(contour.get("ContourGeometricType", "")) in CLOSED
+
+
+def _points(contour: "Dataset") -> Floats:
+    """Points of a contour (N, 3), RAS+ mm."""
+    values = np.array([float(value) for value in contour.ContourData], float)
+    if not len(values) or len(values) % 3 or not np.isfinite(values).all():
+        raise DamageError("ContourData is not a list of points")
+    points: Floats = values.reshape(-1, 3) * TO_RAS
+    return points
 
 
 def _colour(drawn: "Dataset | None") -> Colour | None:
@@ -163,8 +188,9 @@ def read_rtstruct(path: PathLike, roi: str | int | None = None, *, reference: Pa
         When slices are missing, or points and open contours are left out.
     """
     place = structure_set(path)
-    rois = read_rois(place)
-    return _region(chosen_roi(rois, roi, place), rois, place, reference)
+    there = _structures(place, reference)
+    drawn = [one for one, is_drawn in there if is_drawn]
+    return choose(drawn if roi is None else [one for one, _ in there], roi, place).read()  # type: ignore[return-value]
 
 
 def rtstruct_segments(path: PathLike, *, reference: PathLike | Grid | None = None) -> list[Segment]:
@@ -175,53 +201,45 @@ def rtstruct_segments(path: PathLike, *, reference: PathLike | Grid | None = Non
     FileError, MaskError
         As `read_rtstruct`.
     """
-    place = structure_set(path)
-    rois = read_rois(place)
-    return [
-        Segment(
-            name=roi.name,
-            shape=_region(roi, rois, place, reference),
-            number=roi.number,
-            colour=roi.colour,
-            kind=roi.kind,
-        )
-        for roi in rois
-        if roi.contours
-    ]
+    return [one.segment() for one in rtstruct_structures(path, reference=reference)]
 
 
-def chosen_roi(rois: Sequence[Roi], wanted: str | int | None, place: Path) -> Roi:
-    """A structure by name or number; the only one when none is named.
+def rtstruct_structures(path: PathLike, *, reference: PathLike | Grid | None = None) -> list[Listed]:
+    """The structures of a structure set that have closed contours, by name and number.
+
+    Contours are read when a structure is; a damaged structure does not matter to the others.
 
     Raises
     ------
-    MaskError
+    FileError
+        When it cannot be read, is no structure set, or the folder holds none or several.
     """
-    listed = ", ".join(f"{roi.number} {roi.name!r}" for roi in rois if roi.contours) or "none has contours"
-    if wanted is None:
-        found = [roi for roi in rois if roi.contours]
-        if len(found) != 1:
-            raise MaskError(
-                f"{place}: has {len(found)} structures with contours, choose one by name or number: {listed}"
-            )
-        return found[0]
-    found = [roi for roi in rois if (roi.number if isinstance(wanted, int) else roi.name) == wanted]
-    if not found and isinstance(wanted, str):
-        found = [roi for roi in rois if _plain(roi.name) == _plain(wanted)]
-    if not found:
-        near = difflib.get_close_matches(str(wanted), [roi.name for roi in rois], n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise MaskError(f"{place}: has no structure {wanted!r}{hint} it has {listed}")
-    if len(found) > 1:
-        raise MaskError(f"{place}: {len(found)} structures are called {wanted!r}; choose by number: {listed}")
-    return found[0]
+    return [one for one, is_drawn in _structures(structure_set(path), reference) if is_drawn]
 
 
-def _plain(name: str) -> str:
-    return "".join(name.casefold().replace("_", " ").split())
+def _structures(place: Path, reference: PathLike | Grid | None) -> list[tuple[Listed, bool]]:
+    """Each structure, and whether it has closed contours."""
+    data = read_dataset(place, kind="RTSTRUCT")
+    slice_mm = cache(partial(_slice_distance, data))
+    found = []
+    with damage(place):
+        for one, drawn, kind in _listed(data):
+            number, name = int(one.ROINumber), str(one.get("ROIName", "") or "")
+            read = partial(_region, one, drawn, place, reference, slice_mm)
+            listed = Listed(name=name, number=number, read=read, colour=_colour(drawn), kind=kind)
+            found.append((listed, any(_is_closed(contour) for contour in _contour_items(drawn))))
+    return found
 
 
-def _region(roi: Roi, rois: Sequence[Roi], place: Path, reference: PathLike | Grid | None) -> Region:
+def _region(
+    one: "Dataset",
+    drawn: "Dataset | None",
+    place: Path,
+    reference: PathLike | Grid | None,
+    usual_mm: Callable[[], float | None],
+) -> Region:
+    with damage(place):
+        roi = _roi(one, drawn, "")
     name = f"{place} ({roi.name})"
     if not roi.contours:
         raise MaskError(f"{name}: has no closed contours; choose another structure, or draw it")
@@ -233,7 +251,7 @@ def _region(roi: Roi, rois: Sequence[Roi], place: Path, reference: PathLike | Gr
         require_frame(roi.frame, place, series)
         grid = series.grid
     slice_mm = max(grid.spacing_mm) if grid is not None else None
-    return region_from_contours(roi.contours, slice_mm=slice_mm or slices_of(rois), grid=grid, name=name)
+    return region_from_contours(roi.contours, slice_mm=slice_mm or usual_mm(), grid=grid, name=name)
 
 
 def require_frame(frame: str, place: Path, series: Series) -> None:
@@ -250,8 +268,14 @@ def require_frame(frame: str, place: Path, series: Series) -> None:
         )
 
 
-def slices_of(rois: Sequence[Roi]) -> float | None:
-    """Usual distance between the axial planes of all contours, mm; None where there are too few."""
-    heights = {round(float(one[0, 2]), 2) for roi in rois for one in roi.contours if np.ptp(one[:, 2]) < 0.01}
+def _slice_distance(data: "Dataset") -> float | None:
+    """Usual distance between the axial planes of all readable contours, mm; None where there are too few."""
+    heights = set()
+    for _, drawn, _ in _listed(data):
+        for contour in filter(_is_closed, _contour_items(drawn)):
+            with suppress(*damage_types()):  # another structure's damage is told when that one is read
+                points = _points(contour)
+                if np.ptp(points[:, 2]) < 0.01:
+                    heights.add(round(float(points[0, 2]), 2))
     steps = np.diff(sorted(heights))
     return float(np.median(steps)) if len(steps) > 1 else None

@@ -17,6 +17,7 @@ from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
+from ptvkit.io.dicom.keyholes import with_keyholes
 from ptvkit.io.dicom.reading import COPIED, TO_RAS, Floats, damage, read_dataset, require_pydicom, told
 from ptvkit.io.dicom.rtstruct import require_frame
 from ptvkit.io.dicom.series import read_series
@@ -59,8 +60,9 @@ def write_rtstruct(
 ) -> None:
     """Write structures as DICOM contours, whole or not at all.
 
-    Holes are contours within contours, which every reader takes as such. The file carries the patient and the study of
-    its reference, as it must.
+    A hole is part of the contour around it, joined by a channel of no width (keyhole): readers that fill each contour
+    and readers that take the exclusive or of contours find the same. The file carries the patient and the study of its
+    reference, as it must.
 
     Parameters
     ----------
@@ -194,7 +196,9 @@ def _contours(segment: Segment, slices: _Slices, path: PathLike) -> list[tuple[i
         raise MaskError(f"{path}: {segment.name} is empty; there is nothing to draw")
     found = contours_of(region, slices.grid)
     beyond = [n for n in found if slices.ends and not 0 <= n < slices.grid.shape[2]]
-    kept = [(n, one) for n, contours in sorted(found.items()) if n not in beyond for one in contours]
+    axes = slices.grid.axes[:, :2]
+    drawn = {n: with_keyholes(contours, axes) for n, contours in sorted(found.items()) if n not in beyond}
+    kept = [(n, one) for n, contours in drawn.items() for one in contours]
     if not kept:
         raise MaskError(f"{path}: {segment.name} lies on none of the image's slices; give the image that it belongs to")
     if beyond:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -30,7 +31,7 @@ from ptvkit.io.dicom.reading import (
 from ptvkit.io.dicom.rtstruct_write import segments_of
 from ptvkit.io.dicom.series import read_series
 from ptvkit.io.files import PathLike, refuse_overwrite, write_whole
-from ptvkit.io.segment import Segment
+from ptvkit.io.segment import Listed, Segment, choose
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -41,6 +42,17 @@ MOST_VOXELS: Final = 1_000_000_000
 
 def seg_segments(path: PathLike) -> list[Segment]:
     """All segments of a DICOM segmentation that hold a voxel.
+
+    Raises
+    ------
+    FileError, GridError
+        As `seg_structures`.
+    """
+    return [one.segment() for one in seg_structures(path)]
+
+
+def seg_structures(path: PathLike) -> list[Listed]:
+    """The segments of a DICOM segmentation that hold a voxel, by label and number.
 
     A frame lies where its plane position says; frames that were left out because they are empty are empty. Of
     fractional segmentations a voxel is inside from one half on.
@@ -64,19 +76,25 @@ def seg_segments(path: PathLike) -> list[Segment]:
         if kind == "FRACTIONAL":
             told(place, "is fractional; voxels are inside from one half on")
         inside = _pixels(data, fractional=kind == "FRACTIONAL")
-        numbers_, places = _frames(data)
+        segments, places = _frames(data)
+        holds = inside.any(axis=(1, 2))
         grid, layer = _grid(data, places, place)
         found = []
         for one in data.SegmentSequence:
-            number = int(one.SegmentNumber)
-            array = np.zeros(grid.shape, bool)
-            for frame in np.flatnonzero(numbers_ == number):
-                array[:, :, layer[frame]] |= inside[frame].T
-            if array.any():
-                label = str(one.get("SegmentLabel", "") or "")
-                mask = Mask.from_array(array, grid.affine, name=f"{place} ({label})")
-                found.append(Segment(name=label, shape=mask, number=number))
+            number, label = int(one.SegmentNumber), str(one.get("SegmentLabel", "") or "")
+            frames = np.flatnonzero((segments == number) & holds)
+            if len(frames):
+                read = partial(_mask, inside[frames], layer[frames], grid, f"{place} ({label})")
+                found.append(Listed(name=label, number=number, read=read))
     return found
+
+
+def _mask(frames: NDArray[np.bool_], layers: NDArray[np.int64], grid: Grid, name: str) -> Mask:
+    """The mask of one segment's frames (N, rows, columns), each on its layer."""
+    array = np.zeros(grid.shape, bool)
+    for frame, layer in zip(frames, layers, strict=True):
+        array[:, :, layer] |= frame.T
+    return Mask.from_array(array, grid.affine, name=name)
 
 
 def read_seg(path: PathLike, segment: str | int | None = None) -> Mask:
@@ -85,19 +103,11 @@ def read_seg(path: PathLike, segment: str | int | None = None) -> Mask:
     Raises
     ------
     FileError, GridError
-        As `seg_segments`.
+        As `seg_structures`.
     MaskError
         When it is not there, or several are and none was chosen.
     """
-    there = seg_segments(path)
-    listed = ", ".join(f"{one.number} {one.name!r}" for one in there) or "no segment with voxels"
-    chosen = [
-        one for one in there if segment is None or (one.number if isinstance(segment, int) else one.name) == segment
-    ]
-    if len(chosen) != 1:
-        asked = "several segments" if segment is None else f"not one segment {segment!r}"
-        raise MaskError(f"{path}: has {asked}; choose by name or number from {listed}")
-    mask = chosen[0].shape
+    mask = choose(seg_structures(path), segment, path).read()
     assert isinstance(mask, Mask)
     return mask
 

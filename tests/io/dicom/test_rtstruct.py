@@ -204,12 +204,40 @@ def test_what_is_written_has_the_volume_as_plain_polygons(tmp_path: Path) -> Non
     for one in opened(tmp_path / "rs.dcm").ROIContourSequence[0].ContourSequence:
         points = np.array(one.ContourData, float).reshape(-1, 3)
         planes.setdefault(float(points[0, 2]), []).append(points[:, :2])
-    total = 0.0
-    for contours in planes.values():
-        areas = sorted(map(_area, contours), reverse=True)
-        total += areas[0] - sum(areas[1:])  # a hole in it
+    assert {len(contours) for contours in planes.values()} == {1}  # holes are keyholes
+    total = sum(_area(contours[0]) for contours in planes.values())
     assert total * 2.5 / 1000 == pytest.approx(mask.volume_cc, rel=0.01)
     assert len(rtstruct_segments(tmp_path / "rs.dcm")) == 1
+
+
+def test_readers_that_fill_and_readers_that_take_the_exclusive_or_find_the_same(tmp_path: Path) -> None:
+    """Even-odd filling of each polygon by brute force, joined by union and by exclusive or: both give the mask."""
+    for seed, axes in enumerate(AXES):
+        grid = grid_of(AXES[axes], (23, 19, 5))
+        series = write_series(tmp_path / axes, grid)
+        rng = np.random.default_rng(seed)
+        array = rng.random(grid.shape) > 0.3  # holes, side by side and within islands
+        array[[0, -1]] = array[:, [0, -1]] = False
+        pk.write_rtstruct(tmp_path / "rs.dcm", {"X": pk.Mask.from_array(array, grid.affine)}, reference=series)
+        union, exclusive = np.zeros((2, *grid.shape), bool)
+        for points in pk.read_rois(tmp_path / "rs.dcm")[0].contours:
+            index = grid.to_index(points)
+            layer = round(float(index[0, 2]))
+            inside = _even_odd(index[:, :2], grid.shape[:2])
+            union[:, :, layer] |= inside
+            exclusive[:, :, layer] ^= inside
+        np.testing.assert_array_equal(union, array)
+        np.testing.assert_array_equal(exclusive, array)
+
+
+def _even_odd(polygon: Floats, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Pixel centres inside a polygon, a loop over its edges."""
+    x, y = np.indices(shape)
+    inside = np.zeros(shape, bool)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        crosses = (y0 <= y) != (y1 <= y)
+        inside ^= crosses & (x0 + (y - y0) / np.where(y1 == y0, 1, y1 - y0) * (x1 - x0) > x)
+    return inside
 
 
 def _area(points: Floats) -> float:

@@ -1,4 +1,4 @@
-"""A second reader, of another make: what nibabel, with none of ptvkit's own reading, finds in a NIfTI file."""
+"""A NIfTI mask as nibabel alone reads it, to check ptvkit's own reader against."""
 
 from pathlib import Path
 from typing import Any
