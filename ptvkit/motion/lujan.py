@@ -228,7 +228,8 @@ class Lujan:
         ends = np.stack([start, 0.5 * (start + end), np.nextafter(end, 0)], axis=-1)
         times = np.clip(ends, begin[..., None], last[..., None])
         if all_cycles:
-            return times.reshape(len(start), -1)
+            every: Floats = times.reshape(len(start), -1)
+            return every
         return _two_ends(times, start, end, scale, (end > begin) & (start < last), self.n)
 
 
