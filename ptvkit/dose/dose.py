@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,9 +12,11 @@ from scipy import ndimage
 from ptvkit.errors import DoseError
 from ptvkit.geometry.grid import Grid
 from ptvkit.kernels.spline import mean_of_shifts, sample_spline
-from ptvkit.values import number
+from ptvkit.values import choice, number
 
 Floats = NDArray[np.float64]
+Quantity = Literal["physical", "bed", "eqd2"]
+QUANTITIES: Final = ("physical", "bed", "eqd2")
 
 FEWEST_NODES: Final = 4
 ROUNDING: Final = 1e-5
@@ -40,6 +42,8 @@ class Dose:
         Which frame of reference the positions belong to, such as the planning CT's. Doses are only added in one frame.
     name : str
         What messages call it.
+    quantity : {"physical", "bed", "eqd2"}
+        Absorbed dose, or what `bed` or `eqd2` made of it.
 
     Raises
     ------
@@ -59,8 +63,10 @@ class Dose:
     prescription_gy: float | None = None
     frame: str | None = None
     name: str = "the dose"
+    quantity: Quantity = "physical"
 
     def __post_init__(self) -> None:
+        choice("quantity", self.quantity, QUANTITIES, error=DoseError)
         values = np.asarray(self.values)
         if values.shape != self.grid.shape:
             raise DoseError(f"{self.name}: values {values.shape} and grid {self.grid.shape} differ in shape")

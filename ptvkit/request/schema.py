@@ -199,6 +199,7 @@ class DoseTable(Table):
     # idealised: conformal to the PTV
     penumbra_mm: Vector = 3.2
     edge_level: float = 0.95
+    prescribed_to: Literal["plateau", "edge"] = "plateau"
     # from a file
     file: FileName | None = None
     units: Literal["Gy", "cGy"] | None = None
