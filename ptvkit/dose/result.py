@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.dose.metrics import DoseMetrics
 from ptvkit.errors import DoseError
 from ptvkit.motion.estimate import Estimate, share
@@ -60,6 +61,17 @@ class DoseResult:
     fractions: int = 1
     samples: int = 1
     seed: int = 0
+
+    def __repr__(self) -> str:
+        counts = f"{self.patients} patients × {self.fractions} fractions"
+        return line(self, self.name, counts, f"median Dmin {np.median(self.metric('dmin_gy')):.4g} Gy")
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Dose-volume histograms with their band over patients, a matplotlib figure."""
+        return figure_of(self, **options)
 
     @property
     def patients(self) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.errors import GridError, PtvkitWarning
 from ptvkit.geometry.grid import Grid, Triple
 from ptvkit.geometry.mask import Mask
@@ -72,6 +73,16 @@ class Region:
     def __reduce__(self) -> tuple[Any, ...]:
         # a copy is read-only again
         return _region, (np.array(self.level), self.grid, self.name)
+
+    def __repr__(self) -> str:
+        return line(self, self.name, f"{self.volume_cc:.4g} cc", str(self.grid))
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Three planes with the outline, a matplotlib figure; options: `image` (array, Grid), `centre_mm`."""
+        return figure_of(self, **options)
 
     @property
     def inside_box(self) -> tuple[Triple, Triple] | None:

@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeGuard
+from typing import Any, Final, Literal, TypeGuard
 
 import numpy as np
 from scipy import ndimage
 
+from ptvkit.display import figure_of, html_of
 from ptvkit.errors import MarginError, PtvkitWarning
 from ptvkit.geometry.boolean import union
 from ptvkit.geometry.components import NEIGHBOURS, lesions, parts
@@ -47,6 +48,9 @@ class Lesion:
     ptv_margin: Margin
     merged_with: tuple[int, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Lesion({self.number}, GTV {self.gtv.volume_cc:.4g} cc, ctv {self.ctv_margin}, ptv {self.ptv_margin})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
@@ -76,6 +80,23 @@ class Targets:
     breathing_shape: BreathingShape
     cut_cc: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        volumes = [f"{name} {region.volume_cc:.4g} cc" for name, region in self.structures.items()]
+        return f"Targets({', '.join(volumes)}, lesions: {len(self.lesions)}, warnings: {len(self.warnings)})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Three planes with the outlines, a matplotlib figure; options: `image` (array, Grid), `centre_mm`."""
+        return figure_of(self, **options)
+
+    @property
+    def structures(self) -> dict[str, Region]:
+        """The regions by name: GTV, CTV, PTV, and PTV_eval where there is one."""
+        evaluated = {} if self.ptv_eval is None else {"PTV_eval": self.ptv_eval}
+        return {"GTV": self.gtv, "CTV": self.ctv, "PTV": self.ptv} | evaluated
 
     @property
     def achieved(self) -> dict[str, dict[str, float]]:
