@@ -79,7 +79,7 @@ def test_mistakes_in_overrides_name_the_key(study: Path, overrides: dict[str, ob
 
 
 def test_an_override_is_named_as_it_was_written(study: Path) -> None:
-    with pytest.raises(FileError, match="^--ptv 7x: ") as raised:
+    with pytest.raises(FileError, match=r"^--ptv 7x: ") as raised:
         Request.load(study, {"targets.ptv": "7x"}, labels={"targets.ptv": "--ptv 7x"})
     assert "'7x' is not a number" in str(raised.value)
 
@@ -114,7 +114,7 @@ def test_keys_that_are_not_read(study: Path) -> None:
     ask = Request.load(study)
     assert ask.require_read(solve) == (f"{study}: solve does not read [breathing]",)
     by_hand = Request.load(study, {"breathing.period_s": 5}, labels={"breathing.period_s": "--period 5"})
-    with pytest.raises(FileError, match="^--period 5: solve does not read it; leave it out"):
+    with pytest.raises(FileError, match=r"^--period 5: solve does not read it; leave it out"):
         by_hand.require_read(solve)
     beside = Request.load(study, {"cases.image": "ct.nii"})
     with pytest.raises(FileError, match=r"cases.image: solve does not read it"):
