@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ptvkit.display import figure_of, html_of
 from ptvkit.errors import MarginError, PtvkitWarning
 from ptvkit.geometry.boolean import union
 from ptvkit.geometry.box import Box
@@ -20,11 +21,10 @@ from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import LEAST_CC, Region
 from ptvkit.margins.barriers import Structure, same_grid, stay_inside, stay_out
 from ptvkit.margins.expand import dilate, sweep
-from ptvkit.margins.margin import PATIENT, Margin
+from ptvkit.margins.margin import PATIENT, Margin, MarginLike, as_margin
 
 BreathingShape = Literal["semi_axes", "sweep"]
-PerLesion = Margin | Sequence[Margin]
-NO_MARGIN: Final = Margin()
+PerLesion = MarginLike | Sequence[MarginLike]
 MOST_LESIONS: Final = 100
 """With more parts than this a segmentation is noisy, and its parts are taken together."""
 UNLIKE_MM: Final = 0.5
@@ -54,6 +54,9 @@ class Lesion:
     ctv_margin: Margin
     ptv_margin: Margin
     merged_with: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Lesion({self.number}, GTV {self.gtv.volume_cc:.4g} cc, ctv {self.ctv_margin}, ptv {self.ptv_margin})"
 
     @property
     def achieved(self) -> dict[str, dict[str, float]]:
@@ -90,6 +93,23 @@ class Targets:
     cut_cc: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        volumes = [f"{name} {region.volume_cc:.4g} cc" for name, region in self.structures.items()]
+        return f"Targets({', '.join(volumes)}, lesions: {len(self.lesions)}, warnings: {len(self.warnings)})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Three planes with the outlines, a matplotlib figure; options: `image` (array, Grid), `centre_mm`."""
+        return figure_of(self, **options)
+
+    @property
+    def structures(self) -> dict[str, Region]:
+        """The regions by name: GTV, CTV, PTV, and PTV_eval where there is one."""
+        evaluated = {} if self.ptv_eval is None else {"PTV_eval": self.ptv_eval}
+        return {"GTV": self.gtv, "CTV": self.ctv, "PTV": self.ptv} | evaluated
+
     @property
     def achieved(self) -> dict[str, dict[str, float]]:
         """Margins reached, mm by direction letter: ``["ctv"]`` beyond the GTV, ``["ptv"]`` beyond the CTV.
@@ -109,7 +129,7 @@ def make_targets(
     *,
     ctv: PerLesion,
     ptv: PerLesion,
-    breathing: Margin | None = None,
+    breathing: MarginLike | None = None,
     breathing_shape: BreathingShape = "semi_axes",
     limit_ctv: Structure | None = None,
     avoid: Structure | Sequence[Structure] = (),
@@ -123,10 +143,11 @@ def make_targets(
     Parameters
     ----------
     gtv : Mask or Region
-    ctv, ptv : Margin or sequence of Margin
+    ctv, ptv : Margin, float, str, or a sequence of them
         GTV to CTV, and CTV to PTV, mm; a sequence gives each lesion its own, the largest first.
-    breathing : Margin, optional
-        More margin on the PTV for breathing, each side named, such as ``Margin(superior=12, inferior=18)``.
+    breathing : Margin or str, optional
+        More margin on the PTV for breathing, each side named, such as ``"S=12,I=18"``; one number is refused, as it may
+        mean one side or both together.
     breathing_shape : {"semi_axes", "sweep"}
         Larger semi-axes, as planning systems do, or the Minkowski sum with the segment, which keeps the whole lateral
         margin at the ends. The first reports in ``cut_cc["breathing_lack"]`` what it lacks against the second.
@@ -160,12 +181,11 @@ def make_targets(
     >>> array = np.zeros((60, 60, 25), bool)
     >>> array[25:35, 22:36, 10:14] = True
     >>> gtv = Mask.from_array(array, np.diag([1.0, 1.0, 3.0, 1.0]))
-    >>> five = Margin.uniform(5)
-    >>> targets = make_targets(gtv, ctv=five, ptv=five, breathing=Margin(superior=3, inferior=6))
+    >>> targets = make_targets(gtv, ctv=5, ptv=5, breathing="S=3,I=6")
     >>> {letter: round(mm) for letter, mm in targets.achieved["ptv"].items()}
     {'R': 5, 'L': 5, 'A': 5, 'P': 5, 'S': 8, 'I': 11}
     """
-    breathing = breathing or NO_MARGIN
+    breathing = as_margin("0" if breathing is None else breathing, "breathing", name_sides=True)
     if breathing_shape not in ("semi_axes", "sweep"):
         raise MarginError(f"breathing_shape {breathing_shape!r}: use 'semi_axes' or 'sweep'")
     avoid, eval_avoid = _listed(avoid), _listed(eval_avoid)
@@ -174,7 +194,7 @@ def make_targets(
             same_grid(other, gtv)
     whole = as_region(gtv)
     starts = _starts(gtv, whole)
-    ctvs, ptvs = _one_each(ctv, len(starts), "CTV"), _one_each(ptv, len(starts), "PTV")
+    ctvs, ptvs = _one_each(ctv, len(starts), "ctv"), _one_each(ptv, len(starts), "ptv")
     kept = [dilate(start, margin) for start, margin in zip(starts, ctvs, strict=True)]
     beyond_cc = 0.0
     cut_cc: dict[str, float] = {}
@@ -227,12 +247,17 @@ def _starts(gtv: Structure, whole: Region) -> tuple[Region, ...]:
     return tuple(replace(one, name=f"{gtv.name}, lesion {n}") for n, one in enumerate(whole.by_box(), start=1))
 
 
+def _is_listed(margins: PerLesion) -> TypeGuard[Sequence[MarginLike]]:
+    """Whether there is a margin for each lesion."""
+    return isinstance(margins, Sequence) and not isinstance(margins, str)
+
+
 def _one_each(margins: PerLesion, count: int, role: str) -> tuple[Margin, ...]:
-    if isinstance(margins, Margin):
-        return (margins,) * count
+    if not _is_listed(margins):
+        return (as_margin(margins, role),) * count  # type: ignore[arg-type]
     if len(margins) != count:
-        raise MarginError(f"{len(margins)} {role} margins for {count} lesions; give one for each, the largest first")
-    return tuple(margins)
+        raise MarginError(f"{role}: {len(margins)} margins for {count} lesions; give one for each, the largest first")
+    return tuple(as_margin(margin, f"{role} of lesion {n}") for n, margin in enumerate(margins, start=1))
 
 
 def _behind_barriers(
