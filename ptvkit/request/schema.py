@@ -45,9 +45,9 @@ def _kind(value: Any) -> str:
 def _margin(value: Any, *, name_sides: bool = False) -> Any:
     """A margin: a number, text, or a table of letters, axes and ``all``; kept as written."""
     try:
-        as_margin(value, "the margin", name_sides=name_sides)
+        as_margin(value, "margin", name_sides=name_sides)
     except MarginError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).removeprefix("margin: ")) from None
     return value
 
 

@@ -61,10 +61,10 @@ def test_a_table_of_a_list_by_its_name_and_one_axis(study: Path) -> None:
     [
         ({"errors.bodi.systematic_mm": 5}, "there is none named 'bodi'; there are 'body'"),
         ({"targets.ptvv": 5}, "targets.ptvv: no such key; did you mean ptv?"),
-        ({"targetz.ptv": 5}, "targetz: no such key; did you mean targets?"),
+        ({"targetz.ptv": 5}, "targetz.ptv: no such key; did you mean targets?"),
         ({"breathing.perod_s": 5}, "breathing.perod_s: no such key; did you mean period_s?"),
-        ({"targets.breathing": 5}, "targets.breathing: name each side"),
-        ({"targets.ptv": -3}, "targets.ptv: the margin: margin right: -3 mm"),
+        ({"targets.breathing": 5}, "targets.breathing: 5: name each side"),
+        ({"targets.ptv": -3}, "targets.ptv: -3 mm; give a number from 0"),
         ({"targets.ptv": float("nan")}, "nan mm; give a number from 0"),
         ({"targets.lesions.2.cvt": 3}, "did you mean ctv?"),
         ({"simulation.patients": "many"}, "simulation.patients: input should be a valid integer"),
