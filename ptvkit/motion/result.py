@@ -131,7 +131,10 @@ class CoverageResult:
         rows = self.table()
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        count = f"{self.patients} patients × {self.fractions} fractions × {self.samples} times; 95 % intervals; {NOTE}"
+        count = (
+            f"{self.patients} patients × {self.fractions} fractions; contained: at every instant of the course;"
+            f" loss, time out: means over {self.samples} times a fraction; 95 % intervals; {NOTE}"
+        )
         return "\n".join([*lines, count])
 
     def _row(self) -> tuple[str, ...]:

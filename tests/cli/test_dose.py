@@ -170,7 +170,7 @@ def test_recipe_held_against_a_simulation(plan: dict[str, Path], capsys: pytest.
         (["stroom", "--systematic", "2", "--random", "3", "--penumbra", "3"], "--penumbra has no meaning for stroom"),
         (["van-herk", "--systematic", "a", "--random", "3"], "--systematic a: give one number, or three"),
         (["van-herk", "--systematic", "2", "--error", "x:1/1"], "--error and --systematic: give one or the other"),
-        (["antolak-rosen", "--random", "3", "--check", "x.nii"], "--check needs --systematic and --random"),
+        (["prv", "--systematic", "3", "--check", "x.nii"], "--check needs --systematic and --random"),
         (["van-herk", "--systematic", "2", "--random", "3", "--check", "x.nii"], "x.nii: no such file"),
     ],
 )
