@@ -73,6 +73,9 @@ def targets(
     image: Annotated[
         str | None, typer.Option(help="CT behind the contours of page and picture.", metavar="FILE")
     ] = None,
+    rtstruct: Annotated[
+        bool, typer.Option("--rtstruct", help="Also write rtstruct.dcm: the GTV's structure set with CTV and PTV.")
+    ] = False,
     bids: Annotated[bool, typer.Option("--bids", help="Name files and sidecars as BIDS derivatives.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes for the cases of --each.")] = None,
     resume: Annotated[
@@ -111,6 +114,7 @@ def targets(
         picture=picture,
         page=page,
         image=image,
+        rtstruct=rtstruct,
     )
     if each is not None:
         refuse_single(gtv)

@@ -26,7 +26,7 @@ class Layout:
     ----------
     masks, sidecars : mapping
         File names by structure: ``ctv``, ``ptv``, ``ptv_eval``.
-    summary, picture, page : str
+    summary, picture, page, rtstruct : str
     said : mapping
         What sidecars say besides where their masks come from, by structure.
     """
@@ -36,12 +36,14 @@ class Layout:
     summary: str = "targets.json"
     picture: str = "targets.png"
     page: str = "targets.html"
+    rtstruct: str = "rtstruct.dcm"
     said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
         """All names that a case may write."""
-        return [*self.masks.values(), *self.sidecars.values(), self.summary, self.picture, self.page]
+        names = (self.summary, self.picture, self.page, self.rtstruct)
+        return [*self.masks.values(), *self.sidecars.values(), *names]
 
 
 STRUCTURES: Final = ("ctv", "ptv", "ptv_eval")
