@@ -147,6 +147,7 @@ def structures_of(asked: Request) -> "dict[str, list[StructureRef]]":
 
 def targets_of(gtv: "Mask | Region", asked: Request, others: "Mapping[str, list[Mask | Region]]") -> "Targets":
     """CTV and PTV of a GTV."""
+    from ptvkit.margins.margin import as_margin
     from ptvkit.margins.targets import make_targets
 
     ctv, ptv = lesion_margins(gtv, asked)
@@ -154,7 +155,7 @@ def targets_of(gtv: "Mask | Region", asked: Request, others: "Mapping[str, list[
         gtv,
         ctv=ctv,
         ptv=ptv,
-        breathing=breathing_margin(asked.breathing),
+        breathing=as_margin(asked.breathing or 0, "--breathing", name_sides=True),
         breathing_shape="sweep" if asked.sweep else "semi_axes",
         limit_ctv=next(iter(others["limit"]), None),
         avoid=others["avoid"],
@@ -191,8 +192,9 @@ def lesion_margins(mask: "Mask | Region", asked: Request) -> "tuple[Margin | lis
     """One margin for all lesions, or one for each where some were given their own."""
     from ptvkit.geometry.components import lesions, parts
     from ptvkit.geometry.mask import Mask
+    from ptvkit.margins.margin import as_margin
 
-    common = parsed("--ctv", asked.ctv), parsed("--ptv", asked.ptv)
+    common = as_margin(asked.ctv, f"--ctv {asked.ctv}"), as_margin(asked.ptv, f"--ptv {asked.ptv}")
     if not asked.lesion_ctv and not asked.lesion_ptv:
         return common
     count = len(lesions(mask) if isinstance(mask, Mask) else parts(mask))
@@ -203,27 +205,8 @@ def lesion_margins(mask: "Mask | Region", asked: Request) -> "tuple[Margin | lis
             number, colon, margin = text.partition(":")
             if not colon or not number.isdecimal() or not 1 <= int(number) <= count:
                 raise MarginError(f"{option} {text}: give N:MARGIN with N from 1 to {count} (1 is the largest lesion)")
-            margins[int(number) - 1] = parsed(option, margin)
+            margins[int(number) - 1] = as_margin(margin, f"{option} {text}")
     return each
-
-
-def breathing_margin(text: str) -> "Margin":
-    """The breathing margin; each of its sides has to be named."""
-    from ptvkit.margins.margin import Margin
-
-    if text and "=" not in text:
-        raise MarginError(f"--breathing {text}: name each side, as in S=12,I=18; one figure could mean either or both")
-    return parsed("--breathing", text) if text else Margin()
-
-
-def parsed(option: str, text: str) -> "Margin":
-    """The margin of an option; what is wrong with it is said with the option's name."""
-    from ptvkit.margins.margin import Margin
-
-    try:
-        return Margin.parse(text)
-    except MarginError as error:
-        raise MarginError(f"{option} {text}: {error}") from None
 
 
 def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad: bool) -> "Grid":

@@ -12,7 +12,7 @@ from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import aligned, coarser, embedded, nodes_with
 from ptvkit.kernels.gauge import grown
-from ptvkit.margins.margin import PATIENT, Margin, in_nodes
+from ptvkit.margins.margin import PATIENT, Margin, MarginLike, as_margin, in_nodes
 from ptvkit.margins.voxel import expand_voxels
 
 Method = Literal["region", "voxel"]
@@ -23,7 +23,7 @@ MOST_NODES: Final = 20_000_000
 FIRST_NODES: Final = 8
 
 
-def expand(target: Target, margin: Margin, *, method: Method = "region") -> Target:
+def expand(target: Target, margin: MarginLike, *, method: Method = "region") -> Target:
     """Grow a target by a margin in patient directions.
 
     The result is {x : min over y in the target of Σ cᵢ(xᵢ − yᵢ) ≤ 1} with cᵢ(d) = (d/m₊)² for d ≥ 0 and (d/m₋)² below:
@@ -35,7 +35,7 @@ def expand(target: Target, margin: Margin, *, method: Method = "region") -> Targ
     target : Mask or Region
         A Mask gives a Mask on the same grid (what falls outside its image is lost, as the image has no room for it);
         a Region gives a Region.
-    margin : Margin
+    margin : Margin, float or str
         mm, along the patient's directions, also on oblique grids.
     method : {"region", "voxel"}
         ``"region"`` moves the sub-voxel surface. ``"voxel"`` is the classical rule, from voxel centre to voxel centre,
@@ -53,12 +53,13 @@ def expand(target: Target, margin: Margin, *, method: Method = "region") -> Targ
     >>> array = np.zeros((40, 30, 12), bool)
     >>> array[18:22, 13:17, 5:7] = True
     >>> gtv = Mask.from_array(array, np.diag([1.0, 1.0, 3.0, 1.0]))
-    >>> ptv = expand(gtv, Margin.uniform(5))
+    >>> ptv = expand(gtv, 5)
     >>> ptv.grid.shape, ptv.volume_cc > gtv.volume_cc
     ((40, 30, 12), True)
     """
     if method not in ("region", "voxel"):
         raise MarginError(f"method {method!r}: use 'region' (sub-voxel) or 'voxel' (voxel centres)")
+    margin = as_margin(margin)
     if isinstance(target, Region):
         if method == "voxel":
             raise MarginError("method 'voxel' counts voxel centres: give it a Mask, such as region.to_mask(grid)")
@@ -68,7 +69,7 @@ def expand(target: Target, margin: Margin, *, method: Method = "region") -> Targ
     return dilate(as_region(target), margin).to_mask(target.grid)
 
 
-def contract(target: Target, margin: Margin) -> Target:
+def contract(target: Target, margin: MarginLike) -> Target:
     """Shrink a target by a margin in patient directions.
 
     The erosion by the margin's body B, {x : x + B ⊂ target}: the surface moves inwards by `superior` at the superior
@@ -78,7 +79,7 @@ def contract(target: Target, margin: Margin) -> Target:
     ----------
     target : Mask or Region
         A Mask gives a Mask on the same grid, a Region a Region; either may be empty when nothing is left.
-    margin : Margin
+    margin : Margin, float or str
         mm, along the patient's directions.
 
     Examples
@@ -86,9 +87,10 @@ def contract(target: Target, margin: Margin) -> Target:
     >>> array = np.zeros((40, 30, 12), bool)
     >>> array[10:30, 5:25, 2:10] = True
     >>> mask = Mask.from_array(array, np.diag([1.0, 1.0, 3.0, 1.0]))
-    >>> contract(mask, Margin.uniform(3)).box
+    >>> contract(mask, 3).box
     ((13, 8, 3), (26, 21, 8))
     """
+    margin = as_margin(margin)
     if isinstance(target, Mask):
         return erode(as_region(target), margin).to_mask(target.grid)
     return erode(target, margin)

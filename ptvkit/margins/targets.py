@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,10 @@ from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import LEAST_CC, Region
 from ptvkit.margins.barriers import Structure, same_grid, stay_inside, stay_out
 from ptvkit.margins.expand import dilate, sweep
-from ptvkit.margins.margin import PATIENT, Margin
+from ptvkit.margins.margin import PATIENT, Margin, MarginLike, as_margin
 
 BreathingShape = Literal["semi_axes", "sweep"]
-PerLesion = Margin | Sequence[Margin]
-NO_MARGIN: Final = Margin()
+PerLesion = MarginLike | Sequence[MarginLike]
 MOST_LESIONS: Final = 100
 """With more parts than this a segmentation is noisy, and its parts are taken together."""
 UNLIKE_MM: Final = 0.5
@@ -109,7 +108,7 @@ def make_targets(
     *,
     ctv: PerLesion,
     ptv: PerLesion,
-    breathing: Margin | None = None,
+    breathing: MarginLike | None = None,
     breathing_shape: BreathingShape = "semi_axes",
     limit_ctv: Structure | None = None,
     avoid: Structure | Sequence[Structure] = (),
@@ -123,10 +122,11 @@ def make_targets(
     Parameters
     ----------
     gtv : Mask or Region
-    ctv, ptv : Margin or sequence of Margin
+    ctv, ptv : Margin, float, str, or a sequence of them
         GTV to CTV, and CTV to PTV, mm; a sequence gives each lesion its own, the largest first.
-    breathing : Margin, optional
-        More margin on the PTV for breathing, each side named, such as ``Margin(superior=12, inferior=18)``.
+    breathing : Margin or str, optional
+        More margin on the PTV for breathing, each side named, such as ``"S=12,I=18"``; one number is refused, as it may
+        mean one side or both together.
     breathing_shape : {"semi_axes", "sweep"}
         Larger semi-axes, as planning systems do, or the Minkowski sum with the segment, which keeps the whole lateral
         margin at the ends. The first reports in ``cut_cc["breathing_lack"]`` what it lacks against the second.
@@ -160,12 +160,11 @@ def make_targets(
     >>> array = np.zeros((60, 60, 25), bool)
     >>> array[25:35, 22:36, 10:14] = True
     >>> gtv = Mask.from_array(array, np.diag([1.0, 1.0, 3.0, 1.0]))
-    >>> five = Margin.uniform(5)
-    >>> targets = make_targets(gtv, ctv=five, ptv=five, breathing=Margin(superior=3, inferior=6))
+    >>> targets = make_targets(gtv, ctv=5, ptv=5, breathing="S=3,I=6")
     >>> {letter: round(mm) for letter, mm in targets.achieved["ptv"].items()}
     {'R': 5, 'L': 5, 'A': 5, 'P': 5, 'S': 8, 'I': 11}
     """
-    breathing = breathing or NO_MARGIN
+    breathing = as_margin("0" if breathing is None else breathing, "breathing", name_sides=True)
     if breathing_shape not in ("semi_axes", "sweep"):
         raise MarginError(f"breathing_shape {breathing_shape!r}: use 'semi_axes' or 'sweep'")
     avoid, eval_avoid = _listed(avoid), _listed(eval_avoid)
@@ -174,7 +173,7 @@ def make_targets(
             same_grid(other, gtv)
     whole = as_region(gtv)
     starts = _starts(gtv, whole)
-    ctvs, ptvs = _one_each(ctv, len(starts), "CTV"), _one_each(ptv, len(starts), "PTV")
+    ctvs, ptvs = _one_each(ctv, len(starts), "ctv"), _one_each(ptv, len(starts), "ptv")
     kept = [dilate(start, margin) for start, margin in zip(starts, ctvs, strict=True)]
     beyond_cc = 0.0
     cut_cc: dict[str, float] = {}
@@ -227,12 +226,17 @@ def _starts(gtv: Structure, whole: Region) -> tuple[Region, ...]:
     return tuple(replace(one, name=f"{gtv.name}, lesion {n}") for n, one in enumerate(whole.by_box(), start=1))
 
 
+def _is_listed(margins: PerLesion) -> TypeGuard[Sequence[MarginLike]]:
+    """Whether there is a margin for each lesion."""
+    return isinstance(margins, Sequence) and not isinstance(margins, str)
+
+
 def _one_each(margins: PerLesion, count: int, role: str) -> tuple[Margin, ...]:
-    if isinstance(margins, Margin):
-        return (margins,) * count
+    if not _is_listed(margins):
+        return (as_margin(margins, role),) * count  # type: ignore[arg-type]
     if len(margins) != count:
-        raise MarginError(f"{len(margins)} {role} margins for {count} lesions; give one for each, the largest first")
-    return tuple(margins)
+        raise MarginError(f"{role}: {len(margins)} margins for {count} lesions; give one for each, the largest first")
+    return tuple(as_margin(margin, f"{role} of lesion {n}") for n, margin in enumerate(margins, start=1))
 
 
 def _behind_barriers(

@@ -42,10 +42,10 @@ def _kind(value: Any) -> str:
     return WORD if isinstance(value, str) else TABLE
 
 
-def _margin(value: Any) -> Any:
+def _margin(value: Any, *, name_sides: bool = False) -> Any:
     """A margin: a number, text, or a table of letters, axes and ``all``; kept as written."""
     try:
-        as_margin(value, "the margin")
+        as_margin(value, "the margin", name_sides=name_sides)
     except MarginError as error:
         raise ValueError(str(error)) from None
     return value
@@ -53,10 +53,7 @@ def _margin(value: Any) -> Any:
 
 def _sides(value: Any) -> Any:
     """A breathing margin: each of its sides is named."""
-    one_figure = isinstance(value, int | float) and value != 0
-    if one_figure or (isinstance(value, str) and value and "=" not in value):
-        raise ValueError("name each side, as in 'S=12,I=18'; one figure could mean either or both")
-    return _margin(value or 0.0)
+    return _margin(value or 0.0, name_sides=True)
 
 
 MarginValue = Annotated[Any, BeforeValidator(_margin)]

@@ -137,7 +137,7 @@ def test_each_lesion_with_its_own_margin() -> None:
     grown = expand(Mask.from_array(mask.array & apart, AFFINE), Margin(anterior=6)).array
     np.testing.assert_array_equal(ptv & apart, grown)
     assert targets.warnings == ()
-    with pytest.raises(MarginError, match="3 PTV margins for 2 lesions"):
+    with pytest.raises(MarginError, match="ptv: 3 margins for 2 lesions"):
         make_targets(mask, ctv=FIVE, ptv=[FIVE] * 3)
 
 
