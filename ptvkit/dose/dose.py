@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.errors import DoseError
 from ptvkit.geometry.grid import Grid
 from ptvkit.kernels.spline import mean_of_shifts, sample_spline
@@ -78,6 +79,16 @@ class Dose:
         if self.prescription_gy is not None:
             prescription = gray("prescription_gy", self.prescription_gy)
             object.__setattr__(self, "prescription_gy", prescription)
+
+    def __repr__(self) -> str:
+        return line(self, self.name, f"up to {self.values.max():.4g} Gy", str(self.grid))
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Isodoses in three planes, a matplotlib figure; options: `structures` by name, `image` (array, Grid)."""
+        return figure_of(self, **options)
 
     def sample(self, points_mm: ArrayLike) -> Floats:
         """Dose (...,), Gy, at patient points (..., 3), mm; NaN beyond the outer faces of the grid's cells."""

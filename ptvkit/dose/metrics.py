@@ -1,11 +1,12 @@
 """What a structure gets: the dose-volume histogram and its figures."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.dose.criteria import LEGAL, metric_named
 from ptvkit.dose.dose import Dose
 from ptvkit.dose.points import Points, points_of
@@ -53,6 +54,18 @@ class DoseMetrics:
     dmax_gy: float
     mean_gy: float
     prescription_gy: float | None = None
+
+    def __repr__(self) -> str:
+        return line(
+            self, self.name, f"{self.volume_cc:.4g} cc", f"Dmin {self.dmin_gy:.4g} Gy, mean {self.mean_gy:.4g} Gy"
+        )
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """The dose-volume histogram, a matplotlib figure; option `prescription_gy`."""
+        return figure_of(self, **options)
 
     def dose_at(self, share: float) -> float:
         """D at a share of the volume, Gy: at least this much is what that share gets; ``dose_at(0.98)`` is D98 %."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.dose.criteria import KEPT, TABLED, Criterion, criterion_of, metric_named
 from ptvkit.dose.dose import Quantity
 from ptvkit.dose.metrics import DoseMetrics
@@ -65,6 +66,17 @@ class DoseResult:
     samples: int = 1
     seed: int = 0
     quantity: Quantity = "physical"
+
+    def __repr__(self) -> str:
+        counts = f"{self.patients} patients × {self.fractions} fractions"
+        return line(self, self.name, counts, f"median Dmin {np.median(self.metric('dmin_gy')):.4g} Gy")
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Dose-volume histograms with their band over patients, a matplotlib figure."""
+        return figure_of(self, **options)
 
     @property
     def patients(self) -> int:

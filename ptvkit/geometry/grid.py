@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import times
 from ptvkit.errors import GridError
 from ptvkit.geometry.directions import axis_codes
 
@@ -64,6 +65,12 @@ class Grid:
     def __reduce__(self) -> tuple[Any, ...]:
         # a copy is read-only again
         return _grid, (type(self), self.shape, np.array(self.affine))
+
+    def __repr__(self) -> str:
+        return f"Grid({self})"
+
+    def __str__(self) -> str:
+        return f"{times(self.shape)} of {times(self.spacing_mm)} mm, {''.join(self.codes)}"
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.errors import GridError, MaskError
 from ptvkit.geometry.grid import Grid, Triple
 from ptvkit.kernels.scan import bounding_box
@@ -115,6 +116,19 @@ class Mask:
         window = tuple(slice(a, b + 1) for a, b in zip(*found, strict=True))
         (a, b, c), (d, e, f) = (np.add(start, corner).tolist() for corner in found)
         return cls(held=inside[window], grid=grid, box=((a, b, c), (d, e, f)), name=name)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.array, dtype=dtype) if copy else np.asarray(self.array, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return line(self, self.name, f"{self.volume_cc:.4g} cc", str(self.grid))
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Three planes with the outline, a matplotlib figure; options: `image` (array, Grid), `centre_mm`."""
+        return figure_of(self, **options)
 
     @property
     def is_empty(self) -> bool:

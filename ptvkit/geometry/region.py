@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.errors import GridError, PtvkitWarning
 from ptvkit.geometry.box import Box, level_on
 from ptvkit.geometry.grid import Grid, Triple
@@ -98,6 +99,16 @@ class Region:
     def grid(self) -> Grid:
         """The working grid; of several boxes the finest one's lattice, around them all."""
         return self.boxes[0].grid if len(self.boxes) == 1 else grid_of(self.boxes)
+
+    def __repr__(self) -> str:
+        return line(self, self.name, f"{self.volume_cc:.4g} cc", str(self.grid))
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Three planes with the outline, a matplotlib figure; options: `image` (array, Grid), `centre_mm`."""
+        return figure_of(self, **options)
 
     @property
     def inside_box(self) -> tuple[Triple, Triple] | None:

@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeGuard
+from typing import Any, Final, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ptvkit.display import figure_of, html_of
 from ptvkit.errors import MarginError, PtvkitWarning
 from ptvkit.geometry.boolean import union
 from ptvkit.geometry.box import Box
@@ -59,6 +60,9 @@ class Lesion:
         """Margins reached by this lesion, mm by direction letter; as `Targets.achieved`."""
         return _achieved(self.gtv, self.ctv, self.ptv)
 
+    def __repr__(self) -> str:
+        return f"Lesion({self.number}, GTV {self.gtv.volume_cc:.4g} cc, ctv {self.ctv_margin}, ptv {self.ptv_margin})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
@@ -88,6 +92,23 @@ class Targets:
     breathing_shape: BreathingShape
     cut_cc: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        volumes = [f"{name} {region.volume_cc:.4g} cc" for name, region in self.structures.items()]
+        return f"Targets({', '.join(volumes)}, lesions: {len(self.lesions)}, warnings: {len(self.warnings)})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Three planes with the outlines, a matplotlib figure; options: `image` (array, Grid), `centre_mm`."""
+        return figure_of(self, **options)
+
+    @property
+    def structures(self) -> dict[str, Region]:
+        """The regions by name: GTV, CTV, PTV, and PTV_eval where there is one."""
+        evaluated = {} if self.ptv_eval is None else {"PTV_eval": self.ptv_eval}
+        return {"GTV": self.gtv, "CTV": self.ctv, "PTV": self.ptv} | evaluated
 
     @property
     def achieved(self) -> dict[str, dict[str, float]]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.geometry.directions import DIRECTIONS
 from ptvkit.motion.estimate import Estimate, mean, share
 from ptvkit.values import number
@@ -57,6 +58,17 @@ class CoverageResult:
     def __post_init__(self) -> None:
         for name in ("coverage", "miss_mm", "side", "time_out"):
             getattr(self, name).setflags(write=False)
+
+    def __repr__(self) -> str:
+        counts = f"{self.patients} patients × {self.fractions} fractions"
+        return line(self, self.name, counts, f"contained {self.contained():.3f}")
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Histogram of the patients' deepest misses by direction, a matplotlib figure."""
+        return figure_of(self, **options)
 
     @property
     def patients(self) -> int:
