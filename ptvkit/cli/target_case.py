@@ -9,6 +9,9 @@ from ptvkit.cli.options import structure
 from ptvkit.errors import MarginError, MaskError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ptvkit.geometry.grid import Grid
     from ptvkit.geometry.mask import Mask
     from ptvkit.geometry.region import Region
@@ -42,6 +45,7 @@ class Request:
     grid: str | None = None
     pad: bool = False
     picture: bool = False
+    page: bool = True
     image: str | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -77,7 +81,9 @@ def request_for(request: Request, name: str, path: Path) -> Request:
     )
 
 
-def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned: list[str]) -> dict[str, Any]:
+def make_case(
+    asked: Request, gtv: Path, folder: Path, layout: "Layout", warned: list[str], case: str = ""
+) -> dict[str, Any]:
     """Make the targets of one case and write them into a folder, all files or none.
 
     Parameters
@@ -91,6 +97,8 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
         What the files are called.
     warned : list of str
         As `told_warnings` fills it.
+    case : str
+        What the page calls it; by default the segmentation's file name.
 
     Returns
     -------
@@ -129,8 +137,13 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
             layout=layout,
             request=asked.plain(),
         )
+        behind = read_behind(image) if asked.picture or asked.page else None
         if asked.picture:
-            draw(made, image, stage / layout.picture)
+            draw(made, behind, stage / layout.picture)
+        if asked.page:
+            from ptvkit.report.targets_page import write_targets_page
+
+            write_targets_page(made, stage / layout.page, name=case or gtv.name, content=content, image=behind)
     return content
 
 
@@ -226,16 +239,21 @@ def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad
     return grown_to_hold(found, made.gtv, made.ctv, made.ptv) if pad else found
 
 
-def draw(made: "Targets", image: Path | None, path: Path) -> None:
-    """The three planes with the contours, over the CT when there is one."""
+def read_behind(image: Path | None) -> "tuple[NDArray[np.generic], Grid] | None":
+    """The CT behind the contours, where there is one."""
     from ptvkit.io.nifti import read_image
+
+    return None if image is None else read_image(image)
+
+
+def draw(made: "Targets", image: "tuple[NDArray[np.generic], Grid] | None", path: Path) -> None:
+    """The three planes with the contours, over the CT when there is one."""
     from ptvkit.report.planes import target_figure
     from ptvkit.report.style import save_figure
 
-    values, grid = (None, None) if image is None else read_image(image)
-    structures = {"GTV": made.gtv, "CTV": made.ctv, "PTV": made.ptv}
-    title = ",  ".join(f"{name} {region.volume_cc:.1f} cc" for name, region in structures.items())
-    save_figure(target_figure(values, grid, structures, title=title), path)
+    values, grid = (None, None) if image is None else image
+    title = ",  ".join(f"{name} {region.volume_cc:.1f} cc" for name, region in made.structures.items())
+    save_figure(target_figure(values, grid, made.structures, title=title), path)
 
 
 def grid_file(grid: str | None) -> Path | None:

@@ -69,7 +69,10 @@ def targets(
     ] = None,
     pad: Annotated[bool, typer.Option("--pad", help="Grow the output grid to hold the whole PTV.")] = False,
     picture: Annotated[bool, typer.Option("--picture", help="Also write targets.png.")] = False,
-    image: Annotated[str | None, typer.Option(help="CT behind the contours of --picture.", metavar="FILE")] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Write targets.html, a page to review.")] = True,
+    image: Annotated[
+        str | None, typer.Option(help="CT behind the contours of page and picture.", metavar="FILE")
+    ] = None,
     bids: Annotated[bool, typer.Option("--bids", help="Name files and sidecars as BIDS derivatives.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes for the cases of --each.")] = None,
     resume: Annotated[
@@ -79,9 +82,9 @@ def targets(
 ) -> None:
     """Make CTV and PTV from a segmented GTV, sub-voxel, in patient directions.
 
-    Writes ctv.nii.gz, ptv.nii.gz (and ptv_eval.nii.gz), a JSON sidecar for each, and targets.json. With --each, a
-    folder for each case and cohort.csv; {case} in a file's name is the case's, and :LABEL is a label of its own file.
-    Exit status 3: some cases failed.
+    Writes ctv.nii.gz, ptv.nii.gz (and ptv_eval.nii.gz), a JSON sidecar for each, targets.json, and the page
+    targets.html. With --each, a folder for each case and cohort.csv; {case} in a file's name is the case's, and :LABEL
+    is a label of its own file. Exit status 3: some cases failed.
     """
     started = perf_counter()
     if eval_depth and eval_limit is None:
@@ -106,6 +109,7 @@ def targets(
         grid=grid,
         pad=pad,
         picture=picture,
+        page=page,
         image=image,
     )
     if each is not None:
@@ -138,7 +142,7 @@ def one(gtv: Path, request: Request, out: Path, *, bids: bool) -> "tuple[dict[st
     if bids:
         home, layout = bids_place(case, asked, out, dataset_root([case]))
     with told_warnings() as warned:
-        content = make_case(asked, gtv, home, layout, warned)
+        content = make_case(asked, gtv, home, layout, warned, case.name)
     if bids:
         describe_dataset(out, dataset_root([case]))
     return content, home, layout

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -137,21 +137,11 @@ def isodose_figure(dose: Dose, structures: Mapping[str, Mask | Region], image: A
 
 def _mark(axis: Axes, prescription_gy: float | None) -> None:
     """Labelled lines at the prescription and at 95 % of it."""
-    for level, side in ((1.0, "left"), (0.95, "right")) if prescription_gy else ():
+    for level in (1.0, 0.95) if prescription_gy else ():
         gy = level * (prescription_gy or 0)
         axis.axvline(gy, color=INK, linewidth=0.7, alpha=0.6, linestyle=(0, (2, 3)))
-        gap = 3 if side == "left" else -3
-        axis.annotate(
-            f"{100 * level:g} %",
-            (gy, 0.02),
-            xycoords=axis.get_xaxis_transform(),
-            xytext=(gap, 0),
-            textcoords="offset points",
-            color=INK,
-            fontsize=8,
-            ha=side,
-            va="bottom",
-        )
+        style: dict[str, Any] = {"color": INK, "fontsize": 8, "rotation": 90, "ha": "right", "va": "bottom"}
+        axis.text(gy, 0.03, f"{100 * level:g} % ", transform=axis.get_xaxis_transform(), clip_on=True, **style)
 
 
 def _entitle(figure: Figure, result: DoseResult, what: str) -> None:

@@ -16,7 +16,6 @@ from scipy import ndimage
 
 from ptvkit.display import shortened
 from ptvkit.errors import MaskError
-from ptvkit.geometry.components import parts
 from ptvkit.geometry.directions import OPPOSITES
 from ptvkit.geometry.extent import extent
 from ptvkit.geometry.grid import Grid
@@ -24,6 +23,7 @@ from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.report.colours import colours_of
+from ptvkit.report.convention import PLANES, WINDOW_HU, Plane, middle_of
 from ptvkit.report.style import GROUND, INK, RULE, entitle, new_figure
 
 Triple = tuple[float, float, float]
@@ -31,7 +31,6 @@ Triple = tuple[float, float, float]
 STEP_MM: Final = 0.5
 CONTEXT_MM: Final = 32.0
 SHARES: Final = "viridis"
-WINDOW_HU: Final = (-160.0, 240.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,36 +59,6 @@ class Overlay:
     high: float = 1.0
     lines: Mapping[float, str] = field(default_factory=dict)
     alpha: float = 0.75
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plane:
-    """A plane through the patient: its name, its patient axes and their signs towards the right and the top."""
-
-    name: str
-    across: int
-    right: int
-    up: int
-    top: int
-
-    @property
-    def normal(self) -> int:
-        """The patient axis that the plane cuts."""
-        return 3 - self.across - self.up
-
-    def letters(self) -> tuple[str, str, str, str]:
-        """Directions at the left, the right, the bottom and the top."""
-        right, left = OPPOSITES[self.across][:: self.right]
-        top, bottom = OPPOSITES[self.up][:: self.top]
-        return left, right, bottom, top
-
-
-PLANES: Final = (
-    # the patient is seen from the feet, and from the front: the right side is on the left
-    Plane(name="axial", across=0, right=-1, up=1, top=+1),
-    Plane(name="coronal", across=0, right=-1, up=2, top=+1),
-    Plane(name="sagittal", across=1, right=-1, up=2, top=+1),
-)
 
 
 def target_figure(
@@ -134,7 +103,7 @@ def target_figure(
     reaches = [extent(region) for region in regions.values()]
     if not regions:
         raise MaskError("there is no structure to draw: all are empty")
-    centre = np.asarray(_middle(next(iter(regions.values()))) if centre_mm is None else centre_mm, float)
+    centre = np.asarray(middle_of(next(iter(regions.values()))) if centre_mm is None else centre_mm, float)
     low = np.array([min(reach[b] for reach in reaches) for _, b in OPPOSITES]) - CONTEXT_MM
     high = np.array([max(reach[a] for reach in reaches) for a, _ in OPPOSITES]) + CONTEXT_MM
     figure, axes = _canvas(high - low)
@@ -152,12 +121,6 @@ def target_figure(
     if overlay is not None:
         _colour_bar(figure, overlay)
     return figure
-
-
-def _middle(region: Region) -> list[float]:
-    """Middle of the largest part's extent: a point between several lesions would show none of them."""
-    reach = extent(parts(region)[0])
-    return [0.5 * (reach[a] + reach[b]) for a, b in OPPOSITES]
 
 
 def _canvas(size_mm: NDArray[np.float64]) -> tuple[Figure, list[Axes]]:

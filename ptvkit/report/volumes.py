@@ -16,7 +16,7 @@ from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.io.nifti import nifti_bytes
-from ptvkit.report.planes import WINDOW_HU
+from ptvkit.report.convention import WINDOW_HU
 
 VOXEL_MM: Final = 1.5
 ROOM_MM: Final = 20.0
