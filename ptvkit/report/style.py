@@ -90,12 +90,6 @@ def legend(axis: Axes, **options: Any) -> None:
     axis.legend(frameon=False, labelcolor=INK, fontsize=9, **options)
 
 
-def names_as_text(figure: Figure) -> None:
-    """Show every text as it is: a name with dollar signs is no formula."""
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-
-
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all.
 
@@ -104,6 +98,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     FileError
         When the file cannot be written.
     """
-    names_as_text(figure)
     with write_whole(path) as file:
         file.write(png_bytes(figure))
