@@ -124,5 +124,5 @@ def _same_cell(found: Chosen) -> str:
         parts.append(f"{found.contained:.0%} of patients are contained at every instant")
     if found.miss90_mm is not None:
         never = found.miss90_mm < LEAST_MM
-        parts.append(f"9 in 10 patients miss by {'nothing' if never else f'less than {found.miss90_mm:.1f} mm'}")
+        parts.append(f"9 in 10 patients {'never miss' if never else f'miss by less than {found.miss90_mm:.1f} mm'}")
     return f"In the same cell {' and '.join(parts)}. " if parts else ""

@@ -39,7 +39,7 @@ class Picture(Figure):
     def draw(self, renderer: Any) -> None:
         """Draw, every text as it is written."""
         for text in self.findobj(Text):
-            text.set_parse_math(False)  # type: ignore[attr-defined]
+            text.set_parse_math(False)
         with rc_context({"text.parse_math": False}):  # for those that come while drawing
             super().draw(renderer)
 
