@@ -63,6 +63,9 @@ class Lesion:
         """Margins reached by this lesion, mm by direction letter; as `Targets.achieved`."""
         return _achieved(self.gtv, self.ctv, self.ptv)
 
+    def __repr__(self) -> str:
+        return f"Lesion({self.number}, GTV {self.gtv.volume_cc:.4g} cc, ctv {self.ctv_margin}, ptv {self.ptv_margin})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:

@@ -19,6 +19,7 @@ FIGURES: Final = {
 }
 """Figures of the table that a page draws, and whether they are shares."""
 GOAL: Final = 0.90
+LEAST_MM: Final = 0.05
 
 Row = Mapping[str, Any]
 
@@ -122,5 +123,6 @@ def _same_cell(found: Chosen) -> str:
     if found.figure != "contained" and found.contained is not None:
         parts.append(f"{found.contained:.0%} of patients are contained at every instant")
     if found.miss90_mm is not None:
-        parts.append(f"9 in 10 patients miss by less than {found.miss90_mm:.1f} mm")
+        never = found.miss90_mm < LEAST_MM
+        parts.append(f"9 in 10 patients {'never miss' if never else f'miss by less than {found.miss90_mm:.1f} mm'}")
     return f"In the same cell {' and '.join(parts)}. " if parts else ""

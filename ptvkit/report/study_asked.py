@@ -28,7 +28,7 @@ def asked_in_words(plan: Plan) -> list[tuple[str, str]]:
     for table, name in TABLES.items():
         if table in plan.content:
             rows.append((name, _table(table, plan.content[table], varied)))
-    return rows
+    return [row for row in rows if row[1]]
 
 
 def errors_table(plan: Plan) -> list[tuple[str, str, str, str]]:

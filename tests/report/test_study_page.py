@@ -200,6 +200,7 @@ def test_page_in_a_browser(page: Path, width: int, scheme: str) -> None:
         view.on("request", lambda request: asked.append(request.url))
         view.goto(page.as_uri())
         view.wait_for_selector("#chart .xtitle")
+        assert "set-up <b>&: systematic error" in view.inner_text("#chart")
         assert "patients with Dmin" in view.inner_text("#chart")
         view.select_option("#figure", "ptv_cc")
         view.wait_for_function("document.querySelector('#chart .ytitle').textContent === 'PTV, cc'")

@@ -37,7 +37,7 @@
       const { gy, low, high, median, planned } = one.dvh;
       plot("dvh", [...band(gy, low, high, SHADE), line(gy, median, "median", CTV), { ...line(gy, planned, "planned", colour("--ink")), line: { color: colour("--ink"), width: 1, dash: "dash" } }], "accumulated dose, Gy", "volume that gets it", mark(one.prescription));
     }
-    const names = one.budget.map((entry) => entry.name);
+    const names = one.budget.map((entry) => entry.name.replaceAll("&", "&amp;").replaceAll("<", "&lt;"));
     const bars = (key, name, shade) => {
       const [value, low, high] = [0, 1, 2].map((end) => one.budget.map((entry) => entry[key][end]));
       return { x: value, y: names, name, type: "bar", orientation: "h", marker: { color: shade }, error_x: value.every((v) => v === 0) ? {} : { type: "data", symmetric: false, array: high.map((h, i) => h - value[i]), arrayminus: low.map((l, i) => value[i] - l), thickness: 1, width: 3 } };

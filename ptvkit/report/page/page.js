@@ -5,6 +5,8 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const LINES = ["--organ-4", "--organ-1", "--organ-3", "--organ-5", "--organ-2", "--soft", "--ink"];
   const DASHES = ["solid", "dash", "dot"];
+  // Plotly reads markup in its texts; a name is text
+  const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
   const words = Object.fromEntries(data.swept.map((one) => [one.key, one.name]));
   const named = (key) => words[key] || key;
 
@@ -42,7 +44,7 @@
     let number = 0;
     for (const [name, part] of groups(rows, by === along ? "" : by)) {
       const points = [...groups(part, along)];
-      const x = points.map(([at]) => at);
+      const x = points.map(([at]) => (typeof at === "string" ? plain(at) : at));
       const y = points.map(([, list]) => mean(list, figure));
       const line = colour(LINES[number % LINES.length]), dash = DASHES[Math.floor(number / LINES.length) % DASHES.length];
       number += 1;
@@ -52,29 +54,32 @@
       const bars = single && low.every((v) => v !== null)
         ? { error_y: { type: "data", symmetric: false, array: high.map((h, i) => h - y[i]), arrayminus: low.map((l, i) => y[i] - l), thickness: 1.2, width: 3 } }
         : {};
-      traces.push({ x, y, ...bars, type: "scatter", mode: "lines+markers", name: by && by !== along ? `${named(by)}: ${name}` : about.name, customdata: points.map(([, list]) => list.map((row) => data.rows.indexOf(row))), line: { color: line, width: 2, dash }, marker: { size: 7 } });
+      traces.push({ x, y, ...bars, type: "scatter", mode: "lines+markers", name: by && by !== along ? plain(`${named(by)}: ${name}`) : about.name, customdata: points.map(([, list]) => list.map((row) => data.rows.indexOf(row))), line: { color: line, width: 2, dash }, marker: { size: 7 } });
     }
     const axis = { gridcolor: colour("--rule"), zerolinecolor: colour("--rule"), linecolor: colour("--rule") };
     Plotly.react("chart", traces, {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: colour("--ink"), size: 13 },
       margin: { l: 60, r: 20, t: 20, b: 50 }, hovermode: "closest", hoverlabel: { namelength: -1 }, showlegend: traces.length > 1,
       legend: { orientation: "h", y: -0.22 },
-      xaxis: { ...axis, title: { text: named(along) } }, yaxis: { ...axis, title: { text: about.name }, tickformat: about.share ? ".0%" : "" },
+      xaxis: { ...axis, title: { text: plain(named(along)) } }, yaxis: { ...axis, title: { text: about.name }, tickformat: about.share ? ".0%" : "" },
     }, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
   };
   // a point's cell closely: its close-up where that was computed, else the command that computes it
   const toml = (value) => (typeof value === "number" || typeof value === "boolean" ? String(value) : JSON.stringify(value));
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const closer = (event) => {
-    const row = data.rows[event.points[0].customdata[0]];
+    const { x, y } = event.points[0];
+    const isComputed = (row) => data.swept.every((one) => String(row[one.key]) === String(data.chosen[one.key]));
+    // points that lie on one another are all meant
+    const meant = pick("chart").data.flatMap((trace) => trace.customdata.filter((_, i) => trace.x[i] === x && trace.y[i] === y)).flat().map((i) => data.rows[i]);
+    const row = meant.find(isComputed) || data.rows[event.points[0].customdata[0]];
     const note = pick("point");
     note.hidden = false;
     note.replaceChildren();
     const cell = data.swept.map((one) => `${one.name} ${row[one.key]}`).join("; ");
-    const computed = data.swept.every((one) => String(row[one.key]) === String(data.chosen[one.key]));
     const select = pick("closer");
     const option = select && [...select.options].find((one) => one.text === row.case);
-    if (computed && option) {
+    if (isComputed(row) && option) {
       select.value = option.value;
       select.dispatchEvent(new Event("change"));
       note.append(`${row.case}, ${cell}: see below.`);
