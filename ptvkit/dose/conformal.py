@@ -78,11 +78,12 @@ def conformal_dose(
     reach = far * (edge - float(special.ndtri(NEGLECTED)))
     deep = far * max(-edge - float(special.ndtri(NEGLECTED / 10)), 1.0)
     spacing = min(float(min(plus.min(), minus.min())) / STEPS_PER_PENUMBRA, WIDEST_MM)
-    distance = _thinned(signed_distance(region, outside_mm=reach, inside_mm=deep), spacing)
-    depth = np.asarray(distance.level, float)
-    width = far if np.ptp([*plus, *minus]) == 0 else _along_normals(depth, distance.grid, plus, minus)
+    distance = signed_distance(region, outside_mm=reach, inside_mm=deep)
+    grid = _thinned(distance.grid, spacing)
+    depth = np.minimum(np.asarray(distance.sample_on(grid), float), reach)
+    width = far if np.ptp([*plus, *minus]) == 0 else _along_normals(depth, grid, plus, minus)
     values = prescription * special.ndtr(edge - depth / width)
-    return Dose(values=values.astype(np.float32), grid=distance.grid, prescription_gy=prescription, name=name)
+    return Dose(values=values.astype(np.float32), grid=grid, prescription_gy=prescription, name=name)
 
 
 def _penumbra(given: ArrayLike | Margin) -> tuple[Floats, Floats]:
@@ -95,12 +96,11 @@ def _penumbra(given: ArrayLike | Margin) -> tuple[Floats, Floats]:
     return both, both
 
 
-def _thinned(region: Region, spacing_mm: float) -> Region:
+def _thinned(grid: Grid, spacing_mm: float) -> Grid:
     """Every n-th node along each axis, no further apart than asked where that is possible."""
-    steps = [max(1, int(spacing_mm / h + 1e-6)) for h in region.grid.spacing_mm]
-    level = region.level[tuple(slice(None, None, n) for n in steps)]
-    affine = region.grid.affine @ np.diag([*map(float, steps), 1.0])
-    return Region(level=level, grid=Grid(shape=level.shape, affine=affine), name=region.name)
+    steps = [max(1, int(spacing_mm / h + 1e-6)) for h in grid.spacing_mm]
+    i, j, k = ((n - 1) // step + 1 for n, step in zip(grid.shape, steps, strict=True))
+    return Grid(shape=(i, j, k), affine=grid.affine @ np.diag([*map(float, steps), 1.0]))
 
 
 def _along_normals(depth: Floats, grid: Grid, plus: Floats, minus: Floats) -> Floats:

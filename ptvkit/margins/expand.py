@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MarginError
+from ptvkit.geometry.boxes import for_each_box
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
@@ -129,8 +130,12 @@ def expand_along(
 
 def dilate(region: Region, margin: Margin, frame: NDArray[np.float64] = PATIENT) -> Region:
     """Region grown by the octant ellipsoid whose semi-axes R, A, S run along the columns of `frame`."""
-    if margin.is_zero or region.is_empty:
+    if margin.is_zero:
         return region
+    return for_each_box(region, lambda one: _dilated(one, margin, frame))
+
+
+def _dilated(region: Region, margin: Margin, frame: NDArray[np.float64]) -> Region:
     start = aligned(region, frame)
     nodes = in_nodes(start.grid, margin, frame)
     room = [(int(np.ceil(a)) + 3, int(np.ceil(b)) + 3) for a, b in nodes]
@@ -139,17 +144,21 @@ def dilate(region: Region, margin: Margin, frame: NDArray[np.float64] = PATIENT)
         # The bodies are convex: growing by a share and then by the rest is growing by the whole. After the first share
         # nothing is so thin that a grid twice as coarse could lose it.
         first = FIRST_NODES / longest
-        return dilate(coarser(dilate(start, margin.scaled(first), frame)), margin.scaled(1 - first), frame)
+        grown_first = _dilated(start, margin.scaled(first), frame)
+        return _dilated(coarser(grown_first), margin.scaled(1 - first), frame)
     start = embedded(start, room)
     return Region(level=grown(start.level, nodes, start.grid.spacing_mm), grid=start.grid, name=region.name)
 
 
 def erode(region: Region, margin: Margin) -> Region:
     """Region shrunk by the margin's octant ellipsoid along the patient's directions."""
-    if margin.is_zero or region.is_empty:
+    if margin.is_zero:
         return region
-    start = aligned(region, PATIENT)
-    start = embedded(start, [(3, 3)] * 3)
+    return for_each_box(region, lambda one: _eroded(one, margin))
+
+
+def _eroded(region: Region, margin: Margin) -> Region:
+    start = embedded(aligned(region, PATIENT), [(3, 3)] * 3)
     nodes = in_nodes(start.grid, margin.reflected)
     return Region(level=-grown(-start.level, nodes, start.grid.spacing_mm), grid=start.grid, name=region.name)
 
@@ -160,8 +169,12 @@ def sweep(region: Region, direction: NDArray[np.float64], *, forward_mm: float, 
     The least of the level along the segment, linearly interpolated at its ends.
     """
     Margin(superior=forward_mm, inferior=backward_mm)  # refuses what is no margin
-    if region.is_empty or forward_mm == backward_mm == 0:
+    if forward_mm == backward_mm == 0:
         return region
+    return for_each_box(region, lambda one: _swept(one, direction, forward_mm, backward_mm))
+
+
+def _swept(region: Region, direction: NDArray[np.float64], forward_mm: float, backward_mm: float) -> Region:
     start = aligned(region, _frame_along(direction))
     along = start.grid.axes.T @ direction
     axis = int(np.argmax(np.abs(along)))
