@@ -59,9 +59,9 @@ def region_from_mask(mask: Mask) -> Region:
     Returns
     -------
     Region
-        A box for each connected part, the largest first, on a grid along the mask's own axes that holds every voxel centre around the
-        part as a node: its spacing depends on that part alone. Sampled back on the mask's grid it is the mask, voxel for
-        voxel; its volume is close to the voxels'.
+        A box for each connected part, the largest first, on a grid along the mask's own axes that holds every voxel
+        centre around the part as a node: its spacing depends on that part alone. Sampled back on the mask's grid it is
+        the mask, voxel for voxel; its volume is close to the voxels'.
 
     Raises
     ------

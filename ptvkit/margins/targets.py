@@ -188,15 +188,11 @@ def make_targets(
     if not breathing.is_zero and breathing_shape == "semi_axes":
         swept = union(*_with_breathing(kept, ptvs, breathing, "sweep"))
         cut_cc["breathing_lack"] = max(0.0, swept.volume_cc - ptv_region.volume_cc)
-    found = _merged(
-        [
-            Lesion(number=n, gtv=own, ctv=own_ctv, ptv=own_ptv, ctv_margin=c, ptv_margin=p)
-            for n, (own, own_ctv, own_ptv, c, p) in enumerate(
-                zip(starts, kept, grown, ctvs, ptvs, strict=True), start=1
-            )
-        ],
-        ptv_region,
-    )
+    each = zip(starts, kept, grown, ctvs, ptvs, strict=True)
+    own = [
+        Lesion(number=n, gtv=a, ctv=b, ptv=c, ctv_margin=d, ptv_margin=e) for n, (a, b, c, d, e) in enumerate(each, 1)
+    ]
+    found = _merged(own, ptv_region)
     told = _findings(gtv, found, beyond_cc)
     told += _unlike_asked(gtv.name, found, breathing, limited=limit_ctv is not None or bool(avoid))
     for text in told:
