@@ -41,6 +41,7 @@ class Request:
     eval_avoid: tuple[str, ...] = ()
     grid: str | None = None
     pad: bool = False
+    allow_cut: bool = False
     picture: bool = False
     image: str | None = None
 
@@ -117,6 +118,7 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
     whole = chosen_lesion(drawn, asked.lesion) if isinstance(drawn, Mask) else whole_region(drawn, asked)
     made = targets_of(whole, asked, {name: [s.read() for s in group] for name, group in others.items()})
     output = output_grid(whole, made, asked.grid, pad=asked.pad)
+    refuse_cut(made, output, allowed=asked.allow_cut)
     provenance = Provenance(inputs=inputs.sources, method="region", margins=margins_asked(made))
     with write_request(folder, inputs, record=layout.summary, names=layout.names) as stage:
         content = write_targets(
@@ -241,6 +243,16 @@ def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad
             raise MarginError(f"--grid {grid}: give a spacing from 0.1 to 20 mm, or an image file")
         found = found.resampled((spacing,) * 3)
     return grown_to_hold(found, made.gtv, made.ctv, made.ptv) if pad else found
+
+
+def refuse_cut(made: "Targets", grid: "Grid", *, allowed: bool) -> None:
+    """Refuse masks that would be empty, or cut without consent; the message names the options."""
+    from ptvkit.io.target_files import refuse_cut_masks
+
+    try:
+        refuse_cut_masks(made, grid, allow_cut=allowed)
+    except MaskError as error:
+        raise MaskError(f"{error} (--pad enlarges it; --allow-cut consents to a cut)") from None
 
 
 def draw(made: "Targets", image: Path | None, path: Path) -> None:

@@ -68,6 +68,9 @@ def targets(
         typer.Option(help="Write on a grid of this spacing in mm, or on another image's.", metavar="MM|FILE"),
     ] = None,
     pad: Annotated[bool, typer.Option("--pad", help="Grow the output grid to hold the whole PTV.")] = False,
+    allow_cut: Annotated[
+        bool, typer.Option("--allow-cut", help="Write masks that hold less than 98 % of their target.")
+    ] = False,
     picture: Annotated[bool, typer.Option("--picture", help="Also write targets.png.")] = False,
     image: Annotated[str | None, typer.Option(help="CT behind the contours of --picture.", metavar="FILE")] = None,
     bids: Annotated[bool, typer.Option("--bids", help="Name files and sidecars as BIDS derivatives.")] = False,
@@ -105,6 +108,7 @@ def targets(
         eval_avoid=tuple(eval_avoid or ()),
         grid=grid,
         pad=pad,
+        allow_cut=allow_cut,
         picture=picture,
         image=image,
     )
