@@ -194,7 +194,7 @@ def make_targets(
     ]
     found = _merged(own, ptv_region)
     told = _findings(gtv, found, beyond_cc)
-    told += _unlike_asked(gtv.name, found, breathing, limited=limit_ctv is not None or bool(avoid))
+    told += unlike_asked(gtv.name, found, breathing, limited=limit_ctv is not None or bool(avoid))
     for text in told:
         warnings.warn(text, PtvkitWarning, stacklevel=2)
     return Targets(
@@ -300,7 +300,7 @@ def _homes(region: Region, points_mm: NDArray[np.float64]) -> list[tuple[int, in
     return homes
 
 
-def _unlike_asked(name: str, found: Sequence[Lesion], breathing: Margin, *, limited: bool) -> tuple[str, ...]:
+def unlike_asked(name: str, found: Sequence[Lesion], breathing: Margin, *, limited: bool) -> tuple[str, ...]:
     """Where a lesion's surfaces lie further apart, or less far, than its margin says, and no limit explains it."""
     told = []
     for lesion in found:
