@@ -45,6 +45,7 @@ class Request:
     eval_avoid: tuple[str, ...] = ()
     grid: str | None = None
     pad: bool = False
+    allow_cut: bool = False
     picture: bool = False
     page: bool = True
     rtstruct: bool = False
@@ -128,6 +129,7 @@ def make_case(
     whole = chosen_lesion(drawn, asked.lesion) if isinstance(drawn, Mask) else whole_region(drawn, asked)
     made = targets_of(whole, asked, {name: [s.read() for s in group] for name, group in others.items()})
     output = output_grid(whole, made, asked.grid, pad=asked.pad)
+    refuse_cut(made, output, allowed=asked.allow_cut)
     provenance = Provenance(inputs=inputs.sources, method="region", margins=margins_asked(made))
     with write_request(folder, inputs, record=layout.summary, names=layout.names) as stage:
         content = write_targets(
@@ -251,6 +253,16 @@ def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad
             return grid_around(spacing, made.gtv, made.ctv, made.ptv)
         found = found.resampled((spacing,) * 3)
     return grown_to_hold(found, made.gtv, made.ctv, made.ptv) if pad else found
+
+
+def refuse_cut(made: "Targets", grid: "Grid", *, allowed: bool) -> None:
+    """Refuse masks that would be empty, or cut without consent; the message names the options."""
+    from ptvkit.io.target_files import refuse_cut_masks
+
+    try:
+        refuse_cut_masks(made, grid, allow_cut=allowed)
+    except MaskError as error:
+        raise MaskError(f"{error} (--pad enlarges it; --allow-cut consents to a cut)") from None
 
 
 def read_behind(image: Path | None) -> "tuple[NDArray[np.generic], Grid] | None":

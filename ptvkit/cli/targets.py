@@ -68,6 +68,9 @@ def targets(
         typer.Option(help="Write on a grid of this spacing in mm, or on another image's.", metavar="MM|FILE"),
     ] = None,
     pad: Annotated[bool, typer.Option("--pad", help="Grow the output grid to hold the whole PTV.")] = False,
+    allow_cut: Annotated[
+        bool, typer.Option("--allow-cut", help="Write masks that hold less than 98 % of their target.")
+    ] = False,
     picture: Annotated[bool, typer.Option("--picture", help="Also write targets.png.")] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Write targets.html, a page to review.")] = True,
     image: Annotated[
@@ -111,6 +114,7 @@ def targets(
         eval_avoid=tuple(eval_avoid or ()),
         grid=grid,
         pad=pad,
+        allow_cut=allow_cut,
         picture=picture,
         page=page,
         image=image,

@@ -55,7 +55,7 @@ def near(box: Box, others: Sequence[Box]) -> list[Box]:
     low, high = _bounds([box])
     lows, highs = _bounds(others)
     meets = np.logical_and(lows <= high, highs >= low).all(axis=1)
-    return [others[int(n)] for n in np.flatnonzero(meets)]
+    return [others[n] for n in np.flatnonzero(meets).tolist()]
 
 
 def _bounds(boxes: Sequence[Box]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

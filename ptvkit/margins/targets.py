@@ -63,9 +63,6 @@ class Lesion:
         """Margins reached by this lesion, mm by direction letter; as `Targets.achieved`."""
         return _achieved(self.gtv, self.ctv, self.ptv)
 
-    def __repr__(self) -> str:
-        return f"Lesion({self.number}, GTV {self.gtv.volume_cc:.4g} cc, ctv {self.ctv_margin}, ptv {self.ptv_margin})"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
@@ -211,17 +208,13 @@ def make_targets(
     if not breathing.is_zero and breathing_shape == "semi_axes":
         swept = union(*_with_breathing(kept, ptvs, breathing, "sweep"))
         cut_cc["breathing_lack"] = max(0.0, swept.volume_cc - ptv_region.volume_cc)
-    found = _merged(
-        [
-            Lesion(number=n, gtv=own, ctv=own_ctv, ptv=own_ptv, ctv_margin=c, ptv_margin=p)
-            for n, (own, own_ctv, own_ptv, c, p) in enumerate(
-                zip(starts, kept, grown, ctvs, ptvs, strict=True), start=1
-            )
-        ],
-        ptv_region,
-    )
+    each = zip(starts, kept, grown, ctvs, ptvs, strict=True)
+    own = [
+        Lesion(number=n, gtv=a, ctv=b, ptv=c, ctv_margin=d, ptv_margin=e) for n, (a, b, c, d, e) in enumerate(each, 1)
+    ]
+    found = _merged(own, ptv_region)
     told = _findings(gtv, found, beyond_cc)
-    told += _unlike_asked(gtv.name, found, breathing, limited=limit_ctv is not None or bool(avoid))
+    told += unlike_asked(gtv.name, found, breathing, limited=limit_ctv is not None or bool(avoid))
     for text in told:
         warnings.warn(text, PtvkitWarning, stacklevel=2)
     return Targets(
@@ -332,7 +325,7 @@ def _homes(region: Region, points_mm: NDArray[np.float64]) -> list[tuple[int, in
     return homes
 
 
-def _unlike_asked(name: str, found: Sequence[Lesion], breathing: Margin, *, limited: bool) -> tuple[str, ...]:
+def unlike_asked(name: str, found: Sequence[Lesion], breathing: Margin, *, limited: bool) -> tuple[str, ...]:
     """Where a lesion's surfaces lie further apart, or less far, than its margin says, and no limit explains it."""
     told = []
     for lesion in found:

@@ -236,12 +236,12 @@ def lookups_of(
     for lesion in lesions:
         own = ptv_near(lesion, ptv, low - reach, high + reach)
         ctv = embedded(lesion, [(2, 2)] * 3)
-        fitting = [one for one in shared if one[0].boxes == own.boxes and one[1].grid.offset_in(ctv.grid) is not None]
-        if not fitting:
-            _, planned = on_one_lattice(lesion, own)
-            fitting = [(own, planned, _distance(planned, low, high, reach, tables=tables))]
-            shared += fitting
-        _, planned, distance = fitting[0]
+        same = [s for s in shared if s[0].boxes == own.boxes and s[1].grid.offset_in(ctv.grid) is not None]
+        if not same:
+            planned = on_one_lattice(lesion, own)[1]
+            same = [(own, planned, _distance(planned, low, high, reach, tables=tables))]
+            shared += same
+        _, planned, distance = same[0]
         inner, width = inner_points(ctv)
         points = ctv.surface_points()
         lookup = Lookup(
@@ -256,7 +256,8 @@ def lookups_of(
         )
         if tables:
             depth, side = depth_table(lookup, low, high)
-            lookup = replace(lookup, covered=coverage_table(ctv, planned, low, high), depth=depth, side=side)
+            covered = coverage_table(ctv, planned, low, high)
+            lookup = replace(lookup, covered=covered, depth=depth, side=side)
         lookups.append(lookup)
     return tuple(lookups)
 

@@ -42,12 +42,14 @@ def figure_of(value: Any, **options: Any) -> Figure:
 
 @figure_of.register
 def _(value: Mask | Region, *, image: Any = None, **options: Any) -> Figure:
-    return target_figure(*(image or (None, None)), {value.name: value}, **options)
+    values, grid = image or (None, None)
+    return target_figure(values, grid, {value.name: value}, **options)
 
 
 @figure_of.register
 def _(value: Targets, *, image: Any = None, **options: Any) -> Figure:
-    return target_figure(*(image or (None, None)), value.structures, **options)
+    values, grid = image or (None, None)
+    return target_figure(values, grid, value.structures, **options)
 
 
 @figure_of.register

@@ -225,7 +225,8 @@ def _label(axis: Axes, vertices: NDArray[np.float64], name: str, colour: str, nu
     angle = np.deg2rad(35.0 + 47.0 * number)
     towards = np.array([-np.cos(angle), np.sin(angle)])  # to the right of the picture lie L and P
     x, y = vertices[int(np.argmax(vertices @ towards))]
-    near = {"xytext": (6 * np.cos(angle), 6 * np.sin(angle)), "textcoords": "offset points", "clip_on": True}
+    aside = (6 * np.cos(angle), 6 * np.sin(angle))
+    near: dict[str, Any] = {"xytext": aside, "textcoords": "offset points", "clip_on": True}
     text = axis.annotate(shortened(name), (x, y), color=colour, fontsize=8, va="center", **near)
     text.set_horizontalalignment("left" if np.cos(angle) > 0.1 else "right" if np.cos(angle) < -0.1 else "center")
     text.set_path_effects([withStroke(linewidth=2.0, foreground="black", alpha=0.6)])

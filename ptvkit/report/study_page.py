@@ -141,7 +141,8 @@ def _pictured(plan: Plan, outcome: Outcome, found: Chosen | None) -> list[tuple[
         except PtvkitError:  # its files have gone since
             continue
         structures = {role: one for role, one in named.items() if one is not None}
-        figure = target_figure(*(image or (None, None)), structures, title=case.name)
+        values, grid = image or (None, None)
+        figure = target_figure(values, grid, structures, title=case.name)
         shown.append((scene_of(structures, image, name=case.name), png_address(figure)))
     return shown
 
