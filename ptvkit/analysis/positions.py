@@ -33,7 +33,7 @@ def positions_of(
     smooth: bool,
     extremes: bool = False,
 ) -> Positions:
-    """Draw patients; `smooth` reduces each fraction's motion to a Gauss rule, else it is kept at some times, or its extremes.
+    """Draw patients; `smooth` reduces a fraction to a Gauss rule, else it is kept at some times, or at its extremes.
 
     A point of the target relative to its centroid is turned by the rotations, then moved by the displacements.
     """
