@@ -23,7 +23,6 @@ from ptvkit.analysis.needed import (
     needed_margins,
     quantile,
 )
-from ptvkit.geometry.box import Box
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import grid_around, resampled
 from ptvkit.kernels.level import sample_points
@@ -38,7 +37,10 @@ Shape = Literal["isotropic", "per_axis", "six"]
 SEARCH_MM: Final = 2.0
 """Spacing of the grid on which sides are sought, for all but small targets; their size is found on a finer one."""
 NODES_ACROSS: Final = 12
-STEPS: Final = (0.8, 0.7, 0.6, 0.5, 0.4, 0.35, 0.3, 0.25)
+STEPS: Final = 12
+FIRST_STEP: Final = 0.5
+"""Power of the ratio that a side is multiplied by; it falls where a side overshoots."""
+LEAST_STEP: Final = 0.02
 KEPT: Final = 3
 """The last sides of a search; their mean is its result."""
 LEAST_MM: Final = 0.3
@@ -46,7 +48,8 @@ DECIDING: Final = 0.06
 """Share of the patients, on each side of the wanted one, that say what a side's millimetre is worth."""
 CLOSE_MM: Final = 0.02
 PARTS: Final = 4
-PART_STEPS: Final = (0.5, 0.5, 0.4)
+PART_STEPS: Final = 4
+PART_STEP: Final = 0.2
 FEWEST: Final = 100
 """Patients of each part, below which sides have no intervals."""
 
@@ -85,16 +88,19 @@ class Search:
         return 1.0 - self.judge.plan.curve().first_mm
 
 
-def searched_sides(search: Search, start: Floats, steps: tuple[float, ...] = STEPS) -> Floats:
+def searched_sides(search: Search, start: Floats, *, steps: int = STEPS, first_step: float = FIRST_STEP) -> Floats:
     """Sides (6,) R L A P S I, mm, of the smallest PTV, from a first guess."""
     coarse = coarse_of(search.target)
-    sides, last = start, []
-    for step in steps:
-        sides, worth = _improved(search, coarse, sides, step)
-        last.append(sides)
-        sides = sides * worth
+    sides, tried = start, []
+    step, before = np.full(6, first_step), np.zeros(6)
+    for _ in range(steps):
+        sides, towards = _improved(search, coarse, sides)
+        tried.append(sides)
+        turned = np.sign(towards) * np.sign(before)
+        step = np.clip(np.where(turned < 0, 0.5 * step, np.where(turned > 0, 1.2 * step, step)), LEAST_STEP, 1.0)
+        sides, before = sides * np.exp(step * towards), towards
         search.tell()
-    mean: Floats = np.mean(last[-KEPT:], axis=0)
+    mean: Floats = np.mean(tried[-KEPT:], axis=0)
     return mean
 
 
@@ -128,7 +134,7 @@ def side_intervals(search: Search, sides: Floats) -> tuple[Floats, Floats] | Non
     found = []
     for part in range(PARTS):
         people = search.people.part(np.arange(search.people.size) % PARTS == part)
-        found.append(searched_sides(replace(search, people=people), sides, PART_STEPS))
+        found.append(searched_sides(replace(search, people=people), sides, steps=PART_STEPS, first_step=PART_STEP))
     half = stats.t.ppf(0.975, PARTS - 1) * np.std(found, axis=0, ddof=1) / np.sqrt(PARTS)
     return np.maximum(sides - half, 0.0), np.minimum(sides + half, LARGEST_MM)
 
@@ -150,8 +156,8 @@ def coarse_of(target: Region) -> Region:
     return resampled(target, grid_around(target, PATIENT, spacing))
 
 
-def _improved(search: Search, target: Region, sides: Floats, step: float) -> tuple[Floats, Floats]:
-    """Sides that meet the share, and the factors towards those of the smallest PTV."""
+def _improved(search: Search, target: Region, sides: Floats) -> tuple[Floats, Floats]:
+    """Sides that meet the share, and the logarithms of the ratios of what each gains to what it costs."""
     ptv = expand(target, margin_of(sides))
     if search.by_gauge:
         needed = gauges(search.people.at.shifts, sides)
@@ -166,7 +172,7 @@ def _improved(search: Search, target: Region, sides: Floats, step: float) -> tup
     if search.shape == "per_axis":
         gain, cost = (np.repeat(each.reshape(3, 2).sum(axis=1), 2) for each in (gain, cost))
     ratio = np.maximum(gain / gain.sum(), 1e-3) / np.maximum(cost / cost.sum(), 1e-6)
-    return sized, np.clip(ratio, 0.3, 3.0) ** step
+    return sized, np.clip(np.log(ratio), -1.0, 1.0)
 
 
 def _gain(search: Search, field: Field, needed: Floats, sides: Floats) -> Floats:
@@ -209,15 +215,13 @@ def _slopes(field: Field, points: Floats) -> Floats:
 
 
 def _area_vectors(region: Region) -> tuple[Floats, Floats]:
-    """Outward normals (N, 3) of a region's surface in the patient's frame, and the area that each stands for."""
-    each = [_area_vectors_of(box) for box in region.boxes]
-    normals, areas = zip(*each, strict=True)
+    """Outward normals (N, 3) of a region's surface in the patient's frame, and the area (N,) that each stands for."""
+    normals, areas = [], []
+    for box in region.boxes:
+        share = np.asarray(occupancy(box.level), float)
+        slope = np.stack(np.gradient(-share), axis=-1) / np.asarray(box.grid.spacing_mm)
+        length = np.linalg.norm(slope, axis=-1)
+        there = length > 1e-6
+        normals.append(slope[there] / length[there][:, None] @ box.grid.axes.T)
+        areas.append(length[there] * box.grid.voxel_volume_mm3)
     return np.concatenate(normals), np.concatenate(areas)
-
-
-def _area_vectors_of(box: Box) -> tuple[Floats, Floats]:
-    share = occupancy(box.level)
-    slope = np.stack(np.gradient(-np.asarray(share, float)), axis=-1) / np.asarray(box.grid.spacing_mm)
-    length = np.linalg.norm(slope, axis=-1)
-    there = length > 1e-6
-    return slope[there] / length[there][:, None] @ box.grid.axes.T, length[there]

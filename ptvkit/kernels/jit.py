@@ -51,14 +51,20 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="ptvkit")
 
 
+def _size(argument: Any) -> int:
+    """Of an array, or of the largest in a tuple of arrays; 0 for all else."""
+    if isinstance(argument, tuple):
+        return max(map(_size, argument), default=0)
+    return argument.size if isinstance(argument, np.ndarray) else 0
+
+
 def run_in_slices(function: Callable[..., Any], length: int, *arguments: Any) -> None:
     """Call ``function(start, stop, *arguments)`` over ``range(length)`` cut into one slice per thread.
 
     Where all arrays are small it is one call: handing it on would take longer.
     """
     threads = min(thread_count(), length)
-    sizes = (argument.size for argument in arguments if isinstance(argument, np.ndarray))
-    if threads <= 1 or max(sizes, default=SMALL) < SMALL:
+    if threads <= 1 or max(map(_size, arguments), default=0) < SMALL:
         function(0, length, *arguments)
         return
     cuts = [length * n // threads for n in range(threads + 1)]

@@ -48,7 +48,7 @@ def test_six_directions_follow_the_errors() -> None:
     for found in (one, axes, six):
         ptv = pk.expand(ball(9), found.margin)
         simulated = pk.simulate_coverage(ball(9), ptv, course, patients=600, seed=3)
-        assert simulated.contained(0.1) == pytest.approx(found.reached, abs=0.04)
+        assert simulated.contained(0.1) == pytest.approx(found.reached, abs=0.06)
 
 
 def test_covered_volume_is_labelled_geometric() -> None:
