@@ -169,8 +169,7 @@ def _script(name: str) -> Markup:
 
 
 def _provenance(plan: Plan) -> list[tuple[str, str]]:
-    head = plan.head
-    told = [("study file", plan.source), ("SHA-256 of its content", head["study"]), ("of the case list", head["cases"])]
+    told = [("study file", plan.source), ("SHA-256 of what is asked, with the content of its files", plan.head["study"])]
     told += [(name, release) for name, release in versions().items()]
     return [*told, ("written", datetime.now(UTC).isoformat(timespec="seconds"))]
 
