@@ -42,6 +42,7 @@ class Request:
     grid: str | None = None
     pad: bool = False
     picture: bool = False
+    rtstruct: bool = False
     image: str | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -99,6 +100,7 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
     """
     from ptvkit.geometry.mask import Mask
     from ptvkit.io.dicom.frames import refuse_other_frames
+    from ptvkit.io.dicom.target_set import write_targets_rtstruct
     from ptvkit.io.files import refuse_overwrite
     from ptvkit.io.provenance import Provenance
     from ptvkit.io.requests import InputFiles, write_request
@@ -131,6 +133,8 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
         )
         if asked.picture:
             draw(made, image, stage / layout.picture)
+        if asked.rtstruct:
+            write_targets_rtstruct(made, stage / layout.rtstruct, source=source.path, image=grid_file(asked.grid))
     return content
 
 
@@ -180,8 +184,11 @@ def chosen_lesion(mask: "Mask", lesion: str) -> "Mask":
 
 def whole_region(drawn: "Region", asked: Request) -> "Region":
     """Contours or a mesh as the GTV: taken whole, and written on an image's grid."""
-    if grid_file(asked.grid) is None:
-        raise MarginError(f"{drawn.name}: contours have no voxels to write on; give --grid and the image")
+    if asked.grid is None:
+        raise MarginError(
+            f"{drawn.name}: contours have no voxels to write on; give --grid: the folder of the image, an image file,"
+            " or a spacing in mm"
+        )
     if asked.lesion != "all":
         raise MarginError(f"--lesion {asked.lesion}: contours are taken whole; name the structure that is meant")
     return drawn
@@ -228,7 +235,8 @@ def parsed(option: str, text: str) -> "Margin":
 
 def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad: bool) -> "Grid":
     """The GTV's grid, or one of another spacing or of another image, grown to hold the PTV when wanted."""
-    from ptvkit.geometry.extent import grown_to_hold
+    from ptvkit.geometry.extent import grid_around, grown_to_hold
+    from ptvkit.geometry.mask import Mask
     from ptvkit.io.formats import grid_of_image
 
     found = mask.grid
@@ -239,6 +247,8 @@ def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad
         spacing = float(grid)
         if not 0.1 <= spacing <= 20:
             raise MarginError(f"--grid {grid}: give a spacing from 0.1 to 20 mm, or an image file")
+        if not isinstance(mask, Mask):
+            return grid_around(spacing, made.gtv, made.ctv, made.ptv)
         found = found.resampled((spacing,) * 3)
     return grown_to_hold(found, made.gtv, made.ctv, made.ptv) if pad else found
 
