@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptvkit.cli.options import structure
 from ptvkit.errors import MarginError, MaskError
+from ptvkit.text import LONGEST_SHOWN, printable, whole_number
 
 if TYPE_CHECKING:
     from ptvkit.geometry.grid import Grid
@@ -176,9 +177,10 @@ def chosen_lesion(mask: "Mask", lesion: str) -> "Mask":
     if lesion == "all":
         return mask
     found = lesions(mask)
-    number = 1 if lesion == "largest" else int(lesion) if lesion.isdecimal() else 0
+    number = 1 if lesion == "largest" else whole_number(lesion) or 0
     if not 1 <= number <= len(found):
-        raise MaskError(f"--lesion {lesion}: {mask.name} holds {len(found)}; use all, largest, or 1 to {len(found)}")
+        shown = printable(lesion, LONGEST_SHOWN)
+        raise MaskError(f"--lesion {shown}: {mask.name} holds {len(found)}; use all, largest, or 1 to {len(found)}")
     return found[number - 1]
 
 
@@ -208,9 +210,11 @@ def lesion_margins(mask: "Mask | Region", asked: Request) -> "tuple[Margin | lis
     for margins, given, option in options:
         for text in given:
             number, colon, margin = text.partition(":")
-            if not colon or not number.isdecimal() or not 1 <= int(number) <= count:
-                raise MarginError(f"{option} {text}: give N:MARGIN with N from 1 to {count} (1 is the largest lesion)")
-            margins[int(number) - 1] = parsed(option, margin)
+            which = whole_number(number) or 0
+            if not colon or not 1 <= which <= count:
+                shown = printable(text, LONGEST_SHOWN)
+                raise MarginError(f"{option} {shown}: give N:MARGIN with N from 1 to {count} (1 is the largest lesion)")
+            margins[which - 1] = parsed(option, margin)
     return each
 
 

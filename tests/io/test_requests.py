@@ -82,6 +82,6 @@ def test_an_input_is_never_removed(tmp_path: Path) -> None:
 def test_the_record_keeps_what_its_writer_said(tmp_path: Path) -> None:
     with write_request(tmp_path, InputFiles(), record="r.json") as stage:
         (stage / "t.csv").write_text("x")
-        entry = {"path": "t.csv", "sha256": "s", "schema": "ptvkit-t/1"}
+        entry = {"path": "t.csv", "sha256": "s"}
         write_json(stage / "r.json", {"schema": "ptvkit-test/1", "files": {"table": entry}, "inputs": []})
     assert json.loads((tmp_path / "r.json").read_text())["files"] == {"table": entry}
