@@ -11,6 +11,7 @@ import typer
 
 from ptvkit.cli.options import print_rows, told_warnings
 from ptvkit.errors import MotionError
+from ptvkit.text import LONGEST_SHOWN, printable, whole_number
 
 if TYPE_CHECKING:
     from ptvkit.work.study import Outcome, Plan
@@ -129,8 +130,8 @@ def _part(shard: str | None) -> tuple[int, int] | None:
     if shard is None:
         return None
     first, slash, second = shard.partition("/")
-    if not slash or not (first.isdecimal() and second.isdecimal()):
-        raise MotionError(f"--shard {shard}: give i/n, such as 3/20")
+    if not slash or whole_number(first) is None or whole_number(second) is None:
+        raise MotionError(f"--shard {printable(shard, LONGEST_SHOWN)}: give i/n, such as 3/20")
     return int(first), int(second)
 
 

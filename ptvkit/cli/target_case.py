@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptvkit.cli.options import structure
 from ptvkit.errors import MarginError, MaskError
+from ptvkit.text import LONGEST_SHOWN, printable, whole_number
 
 if TYPE_CHECKING:
     from ptvkit.geometry.grid import Grid
@@ -42,6 +43,7 @@ class Request:
     grid: str | None = None
     pad: bool = False
     picture: bool = False
+    rtstruct: bool = False
     image: str | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -99,6 +101,7 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
     """
     from ptvkit.geometry.mask import Mask
     from ptvkit.io.dicom.frames import refuse_other_frames
+    from ptvkit.io.dicom.target_set import write_targets_rtstruct
     from ptvkit.io.files import refuse_overwrite
     from ptvkit.io.provenance import Provenance
     from ptvkit.io.requests import InputFiles, write_request
@@ -131,6 +134,8 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
         )
         if asked.picture:
             draw(made, image, stage / layout.picture)
+        if asked.rtstruct:
+            write_targets_rtstruct(made, stage / layout.rtstruct, source=source.path, image=grid_file(asked.grid))
     return content
 
 
@@ -172,16 +177,20 @@ def chosen_lesion(mask: "Mask", lesion: str) -> "Mask":
     if lesion == "all":
         return mask
     found = lesions(mask)
-    number = 1 if lesion == "largest" else int(lesion) if lesion.isdecimal() else 0
+    number = 1 if lesion == "largest" else whole_number(lesion) or 0
     if not 1 <= number <= len(found):
-        raise MaskError(f"--lesion {lesion}: {mask.name} holds {len(found)}; use all, largest, or 1 to {len(found)}")
+        shown = printable(lesion, LONGEST_SHOWN)
+        raise MaskError(f"--lesion {shown}: {mask.name} holds {len(found)}; use all, largest, or 1 to {len(found)}")
     return found[number - 1]
 
 
 def whole_region(drawn: "Region", asked: Request) -> "Region":
     """Contours or a mesh as the GTV: taken whole, and written on an image's grid."""
-    if grid_file(asked.grid) is None:
-        raise MarginError(f"{drawn.name}: contours have no voxels to write on; give --grid and the image")
+    if asked.grid is None:
+        raise MarginError(
+            f"{drawn.name}: contours have no voxels to write on; give --grid: the folder of the image, an image file,"
+            " or a spacing in mm"
+        )
     if asked.lesion != "all":
         raise MarginError(f"--lesion {asked.lesion}: contours are taken whole; name the structure that is meant")
     return drawn
@@ -201,9 +210,11 @@ def lesion_margins(mask: "Mask | Region", asked: Request) -> "tuple[Margin | lis
     for margins, given, option in options:
         for text in given:
             number, colon, margin = text.partition(":")
-            if not colon or not number.isdecimal() or not 1 <= int(number) <= count:
-                raise MarginError(f"{option} {text}: give N:MARGIN with N from 1 to {count} (1 is the largest lesion)")
-            margins[int(number) - 1] = parsed(option, margin)
+            which = whole_number(number) or 0
+            if not colon or not 1 <= which <= count:
+                shown = printable(text, LONGEST_SHOWN)
+                raise MarginError(f"{option} {shown}: give N:MARGIN with N from 1 to {count} (1 is the largest lesion)")
+            margins[which - 1] = parsed(option, margin)
     return each
 
 
@@ -228,7 +239,8 @@ def parsed(option: str, text: str) -> "Margin":
 
 def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad: bool) -> "Grid":
     """The GTV's grid, or one of another spacing or of another image, grown to hold the PTV when wanted."""
-    from ptvkit.geometry.extent import grown_to_hold
+    from ptvkit.geometry.extent import grid_around, grown_to_hold
+    from ptvkit.geometry.mask import Mask
     from ptvkit.io.formats import grid_of_image
 
     found = mask.grid
@@ -239,6 +251,8 @@ def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad
         spacing = float(grid)
         if not 0.1 <= spacing <= 20:
             raise MarginError(f"--grid {grid}: give a spacing from 0.1 to 20 mm, or an image file")
+        if not isinstance(mask, Mask):
+            return grid_around(spacing, made.gtv, made.ctv, made.ptv)
         found = found.resampled((spacing,) * 3)
     return grown_to_hold(found, made.gtv, made.ctv, made.ptv) if pad else found
 

@@ -70,6 +70,9 @@ def targets(
     pad: Annotated[bool, typer.Option("--pad", help="Grow the output grid to hold the whole PTV.")] = False,
     picture: Annotated[bool, typer.Option("--picture", help="Also write targets.png.")] = False,
     image: Annotated[str | None, typer.Option(help="CT behind the contours of --picture.", metavar="FILE")] = None,
+    rtstruct: Annotated[
+        bool, typer.Option("--rtstruct", help="Also write rtstruct.dcm: the GTV's structure set with CTV and PTV.")
+    ] = False,
     bids: Annotated[bool, typer.Option("--bids", help="Name files and sidecars as BIDS derivatives.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes for the cases of --each.")] = None,
     resume: Annotated[
@@ -107,6 +110,7 @@ def targets(
         pad=pad,
         picture=picture,
         image=image,
+        rtstruct=rtstruct,
     )
     if each is not None:
         refuse_single(gtv)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.errors import MaskError
 from ptvkit.geometry.directions import DIRECTIONS, OPPOSITES
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
@@ -54,6 +55,27 @@ def grown_to_hold(grid: Grid, *regions: Region) -> Grid:
             low = np.minimum(low, np.floor(index.min(axis=0)))
             high = np.maximum(high, np.ceil(index.max(axis=0)))
     return grid.box(low.astype(int).tolist(), high.astype(int).tolist())
+
+
+def grid_around(spacing_mm: float, *regions: Region) -> Grid:
+    """A grid of cubic voxels along the patient's axes (L, P, S, as CTs have them) that holds regions, with room.
+
+    Raises
+    ------
+    MaskError
+        When all regions are empty.
+    """
+    reaches = [reach for region in regions if (reach := extent(region))]
+    if not reaches:
+        raise MaskError("there is nothing to lay a grid around: every region is empty")
+    low = np.array([min(reach[letter] for reach in reaches) for letter in "LPI"])
+    high = np.array([max(reach[letter] for reach in reaches) for letter in "RAS"])
+    first = np.floor(low / spacing_mm).astype(int) - 2
+    last = np.ceil(high / spacing_mm).astype(int) + 2
+    affine = np.diag([-spacing_mm, -spacing_mm, spacing_mm, 1.0])
+    affine[:3, 3] = spacing_mm * np.array([last[0], last[1], first[2]])
+    columns, rows, slices = (int(n) for n in last - first + 1)
+    return Grid(shape=(columns, rows, slices), affine=affine)
 
 
 def edges_touched(mask: Mask) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from ptvkit.errors import FileError, GridError, MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.io.files import PathLike, open_input, write_whole
+from ptvkit.io.grids import grid_of_file
 from ptvkit.io.segment import Listed
 
 LPS: Final = np.array([-1.0, -1.0, 1.0])
@@ -164,10 +165,7 @@ def from_itk(image: Any, path: PathLike) -> tuple[NDArray[Any], Grid]:
     direction = np.array(image.GetDirection()).reshape(3, 3)
     affine[:3, :3] = LPS[:, None] * direction * np.array(image.GetSpacing())
     affine[:3, 3] = LPS * np.array(image.GetOrigin())
-    try:
-        return array, Grid(shape=array.shape, affine=affine)
-    except GridError as error:
-        raise GridError(f"{path}: {error}") from None
+    return array, grid_of_file(array.shape, affine, path)
 
 
 def to_itk(array: NDArray[Any], grid: Grid) -> Any:

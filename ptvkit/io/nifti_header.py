@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ptvkit.errors import FileError, GridError, PtvkitWarning
 from ptvkit.geometry.grid import Grid, Triple
+from ptvkit.io.grids import grid_of_file
 from ptvkit.io.inflate import ACCEPTED, ByteSource
 from ptvkit.io.labels import label_names
 
@@ -237,10 +238,7 @@ def grid_of(raw: RawHeader, shape: Triple, path: Path) -> Grid:
         affine[:3] *= _MM_PER_UNIT[unit]
         if np.abs(affine).max() > _MOST_MM:
             raise GridError(f"{path}: its affine places voxels beyond a kilometre; rewrite the image's geometry")
-        try:
-            grid = Grid(shape=shape, affine=affine)
-        except GridError as error:
-            raise GridError(f"{path}: {error}") from None
+        grid = grid_of_file(shape, affine, path)
         if unit in _UNIT_NAMES:
             spacing = " × ".join(f"{s:g}" for s in grid.spacing_mm)
             _warn(f"{path}: gives lengths in {_UNIT_NAMES[unit]}, which makes its voxels {spacing} mm; check that")

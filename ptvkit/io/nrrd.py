@@ -16,6 +16,7 @@ from ptvkit.errors import FileError, GridError, MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.io.files import PathLike, open_input, write_whole
+from ptvkit.io.grids import grid_of_file
 from ptvkit.io.segment import Colour, Listed, Segment
 
 TO_RAS: Final[Mapping[str, tuple[float, float, float]]] = {
@@ -117,10 +118,7 @@ def _grid(header: Mapping[str, Any], array: NDArray[Any], path: Path) -> tuple[G
     affine[:3, :3] = (directions[spatial] * sides).T
     affine[:3, 3] = np.array(header["space origin"], float) * sides
     layers = array[None] if array.ndim == 3 else np.moveaxis(array, ({0, 1, 2, 3} - set(spatial)).pop(), 0)
-    try:
-        return Grid(shape=layers.shape[1:], affine=affine), layers
-    except GridError as error:
-        raise GridError(f"{path}: {error}") from None
+    return grid_of_file(layers.shape[1:], affine, path), layers
 
 
 def _segments(header: Mapping[str, Any], layers: NDArray[Any], grid: Grid, path: Path) -> list[Listed]:

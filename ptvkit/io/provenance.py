@@ -11,12 +11,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ptvkit.errors import FileError
 from ptvkit.io.files import PathLike, open_input, refuse_overwrite, write_whole
 
 SCHEMA = "ptvkit-sidecar/1"
+TABLE_SCHEMAS: Final = {
+    "cohort.csv": "ptvkit-cohort-table/1",
+    "coverage.csv": "ptvkit-coverage-table/1",
+    "dose.csv": "ptvkit-dose-table/1",
+    "results.csv": "ptvkit-results-table/1",
+}
+"""Schema and version of each table, by file name; the JSON that lists the table says it."""
 _LIBRARIES = ("numpy", "scipy", "nibabel", "numba")
 
 
@@ -204,9 +211,10 @@ def source_as_json(source: Source, folder: Path) -> dict[str, str]:
     return {"path": Path(path).as_posix(), "sha256": source.sha256}
 
 
-def file_entry(path: Path, schema: str = "") -> dict[str, str]:
+def file_entry(path: Path) -> dict[str, str]:
     """A written file as a result's JSON lists it: its name, its hash, and the schema of a table."""
-    return {"path": path.name, "sha256": source_of(path).sha256} | ({"schema": schema} if schema else {})
+    schema = {"schema": TABLE_SCHEMAS[path.name]} if path.name in TABLE_SCHEMAS else {}
+    return {"path": path.name, "sha256": source_of(path).sha256, **schema}
 
 
 def record(

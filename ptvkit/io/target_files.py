@@ -26,7 +26,7 @@ class Layout:
     ----------
     masks, sidecars : mapping
         File names by structure: ``ctv``, ``ptv``, ``ptv_eval``.
-    summary, picture : str
+    summary, picture, rtstruct : str
     said : mapping
         What sidecars say besides where their masks come from, by structure.
     """
@@ -35,12 +35,13 @@ class Layout:
     sidecars: Mapping[str, str]
     summary: str = "targets.json"
     picture: str = "targets.png"
+    rtstruct: str = "rtstruct.dcm"
     said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
         """All names that a case may write."""
-        return [*self.masks.values(), *self.sidecars.values(), self.summary, self.picture]
+        return [*self.masks.values(), *self.sidecars.values(), self.summary, self.picture, self.rtstruct]
 
 
 STRUCTURES: Final = ("ctv", "ptv", "ptv_eval")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ptvkit.errors import FileError, GridError, PtvkitError, PtvkitWarning
 from ptvkit.geometry.grid import Grid
 from ptvkit.io.files import PathLike, open_input
+from ptvkit.io.grids import grid_of_file
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -271,10 +272,7 @@ def grid_of(
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = across * spacing[1], down * spacing[0], step
     affine[:3, 3] = places[order[0]]
-    try:
-        return Grid(shape=(shape[1], shape[0], len(places)), affine=affine), order
-    except GridError as error:
-        raise GridError(f"{path}: {error}") from None
+    return grid_of_file((shape[1], shape[0], len(places)), affine, path), order
 
 
 def told(path: PathLike, text: str) -> None:

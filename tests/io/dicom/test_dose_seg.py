@@ -39,22 +39,24 @@ def test_dose_comes_back_and_lies_where_its_header_says(axes: str, tmp_path: Pat
     assert back.sample(place * LPS) == pytest.approx(stored, rel=1e-5)
 
 
+@pytest.mark.parametrize("axes", ["supine", "feet first"])
 @pytest.mark.parametrize("kind", ["falling", "own z", "own z falling"])
-def test_offsets_in_every_form(kind: str, tmp_path: Path) -> None:
+def test_offsets_in_every_form(kind: str, axes: str, tmp_path: Path) -> None:
     """C.8.8.3.2: from the first plane, or the planes\' z; rising or falling."""
-    grid = grid_of(AXES["supine"], (9, 8, 6))
+    grid = grid_of(AXES[axes], (9, 8, 6))
     dose = dose_on(grid)
     series = write_series(tmp_path / "ct", grid)
     pk.write_dose(dose, tmp_path / "d.dcm", reference=series)
     data = opened(tmp_path / "d.dcm")
     offsets = np.array(data.GridFrameOffsetVector, float)
     first = float(data.ImagePositionPatient[2])
+    up = 1 if axes == "supine" else -1  # which way the normal points along the patient's z
     if "falling" in kind:
         data.PixelData = data.pixel_array[::-1].astype("<u4").tobytes()
-        first += offsets[-1]
+        first += up * offsets[-1]
         data.ImagePositionPatient = [*data.ImagePositionPatient[:2], round(first, 4)]
         offsets = -offsets
-    data.GridFrameOffsetVector = [*np.round(offsets + (first if "own" in kind else 0.0), 4)]
+    data.GridFrameOffsetVector = [*np.round(first + up * offsets if "own" in kind else offsets, 4)]
     data.save_as(tmp_path / "e.dcm")
     back = pk.read_dose(tmp_path / "e.dcm")
     assert back.grid.matches(grid)
@@ -110,6 +112,25 @@ def test_segments_come_back(axes: str, tmp_path: Path) -> None:
             back[i : i + n, j : j + m, k : k + o] = shape.array
             np.testing.assert_array_equal(back, mask.array)
         assert pk.read_seg(tmp_path / "s.dcm", "GTV").volume_cc == pytest.approx(masks["GTV"].volume_cc)
+
+
+@pytest.mark.parametrize("most", [200, 255])
+def test_fractions_are_inside_from_one_half_of_their_maximum(most: int, tmp_path: Path) -> None:
+    grid = grid_of(AXES["supine"], (9, 8, 6))
+    series = write_series(tmp_path / "ct", grid)
+    whole = np.zeros(grid.shape, bool)
+    whole[2:7, 1:6, 1:5] = True
+    pk.write_seg(tmp_path / "s.dcm", {"X": pk.Mask.from_array(whole, grid.affine)}, reference=series)
+    data = opened(tmp_path / "s.dcm")
+    stored = np.random.default_rng(5).choice([0, most // 2 - 1, -(-most // 2), most], (int(data.NumberOfFrames), 8, 9))
+    data.SegmentationType, data.SegmentationFractionalType = "FRACTIONAL", "PROBABILITY"
+    data.MaximumFractionalValue = most
+    data.BitsAllocated, data.BitsStored, data.HighBit = 8, 8, 7
+    data.PixelData = stored.astype(np.uint8).tobytes()
+    data.save_as(tmp_path / "f.dcm")
+    with pytest.warns(PtvkitWarning, match="is fractional"):
+        found = pk.read_seg(tmp_path / "f.dcm", "X")
+    assert int(found.array.sum()) == int((2 * stored >= most).sum())
 
 
 def test_a_library_reads_the_segments_alike(tmp_path: Path) -> None:
