@@ -142,11 +142,13 @@ class Request:
         ('seg/p01.nii.gz:liver', 'ct/p01.nii.gz')
         """
         content = with_values(self.content, {"cases.masks": None, "cases.manifest": None, **values}, self.source)
-        gtv = content.get("cases", {}).get("gtv")
+        gtv, label = (content.get("cases", {}).get(key) for key in ("gtv", "label"))
+        if gtv is not None and label is not None and _exists(gtv):
+            content = with_values(content, {"cases.gtv": f"{gtv}:{label}", "cases.label": None}, self.source)
 
         def own(text: str, mark: Names) -> str:
             is_label = mark.kind == "structure" and text.startswith(":") and gtv is not None
-            return (f"{StructureRef.parse(gtv).path}{text}" if is_label else text).replace(CASE, name)
+            return (f"{_file_of(gtv)}{text}" if is_label else text).replace(CASE, name)
 
         return type(self)(
             content=map_files(content, own), source=self.source, overrides=self.overrides, labels=self.labels
@@ -240,6 +242,19 @@ def _beside(file: Path) -> Callable[[str, Names], str]:
         return str(file.parent / text) if is_path else text
 
     return placed
+
+
+def _file_of(text: str) -> str:
+    """The file, or the folder of masks, that a structure is in."""
+    folder = text.rpartition(":")[0]
+    return next((one for one in (text, folder) if one and _exists(one)), None) or str(StructureRef.parse(text).path)
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # no system could hold such a name
+        return False
 
 
 def _paths(text: str, mark: Names) -> Sequence[Path]:
