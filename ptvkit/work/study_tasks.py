@@ -155,7 +155,7 @@ def identities(request: Request, task: Task, inputs: InputFiles) -> dict[str, st
 def _identity(request: Request, inputs: InputFiles, tables: Sequence[str] = COMPUTED) -> str:
     """The image is for pictures alone."""
     without_image = request.with_values({"cases.image": None})
-    return without_image.identity(*tables, hash_of=lambda path: inputs.add(path)[0].sha256)
+    return without_image.identity(*tables, hash_of=inputs.sha256)
 
 
 def run_task(request: Request, task: Task, kept: CaseValues, inputs: InputFiles) -> list[tuple[int, Row]]:

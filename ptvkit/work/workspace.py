@@ -67,6 +67,11 @@ class Workspace:
             self._cases.move_to_end(identity)
             return self._cases[identity]
 
+    @property
+    def warned(self) -> list[str]:
+        """Warnings of the calling thread so far, where they are collected; the list still grows."""
+        return self._collecting.get(get_ident(), [])
+
     @contextmanager
     def collected_warnings(self) -> Iterator[list[str]]:
         """Collect this thread's warnings of ptvkit, each once; what libraries warn of goes on as usual."""
