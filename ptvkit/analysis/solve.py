@@ -91,6 +91,9 @@ class Solution:
     note: str = ""
     organ_cc: float | None = None
 
+    def __repr__(self) -> str:
+        return f"Solution({self.margin}, {self.criterion}, reached {self.reached:.3f}, PTV {self.ptv_cc:.4g} cc)"
+
 
 def solve_margin(
     ctv: Structure,

@@ -166,7 +166,7 @@ def run_job(job: Job) -> tuple[Row, str]:
     """One case, whatever comes of it."""
     try:
         with told_warnings() as warned:
-            return row_of(job, make_case(job.asked, job.case.path, job.folder, job.layout, warned)), ""
+            return row_of(job, make_case(job.asked, job.case.path, job.folder, job.layout, warned, job.case.name)), ""
     except PtvkitError as error:
         return failed(job, str(error)), ""
     except MemoryError:

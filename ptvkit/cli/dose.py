@@ -16,15 +16,8 @@ if TYPE_CHECKING:
     from ptvkit.geometry.region import Region
     from ptvkit.io.naming import StructureRef
 
-FIGURES = {
-    "Dmin": "dmin_gy",
-    "D98": "d98_gy",
-    "D95": "d95_gy",
-    "D50": "d50_gy",
-    "D2": "d2_gy",
-    "Dmax": "dmax_gy",
-    "mean": "mean_gy",
-}
+FIGURES = ("dmin", "d98", "d95", "d50", "d2", "dmax", "mean")
+SHARES = ("v95", "v100")
 
 
 def dose(
@@ -105,23 +98,27 @@ def name_and_file(text: str) -> "tuple[str, StructureRef]":
 
 def table(found: dict[str, "DoseMetrics"], prescription: float | None, more: list[str]) -> list[tuple[str, ...]]:
     """Headings and a line for each structure."""
-    levels = [] if prescription is None else [0.95 * prescription, prescription]
-    headings = ("", "cc", *FIGURES, *(["V95", "V100"] if levels else []), *more)
+    from ptvkit.dose.criteria import metric_named
+
+    shares = () if prescription is None else SHARES
+    labels = [metric_named(name).label.removesuffix(" %") for name in (*FIGURES, *shares)]
+    headings = ("", "cc", *labels, *more)
     rows: list[tuple[str, ...]] = [headings]
     for name, one in found.items():
-        figures = [f"{getattr(one, attribute):.2f}" for attribute in FIGURES.values()]
-        shares = [f"{100 * one.volume_at(level):.2f} %" for level in levels]
-        rows.append((name, f"{one.volume_cc:.2f}", *figures, *shares, *(f"{one.value(metric):.2f}" for metric in more)))
+        figures = [f"{one.value(metric):.2f}" for metric in FIGURES]
+        percent = [f"{100 * one.value(metric):.2f} %" for metric in shares]
+        rows.append(
+            (name, f"{one.volume_cc:.2f}", *figures, *percent, *(f"{one.value(metric):.2f}" for metric in more))
+        )
     return rows
 
 
 def as_json(one: "DoseMetrics", prescription: float | None, more: list[str]) -> dict[str, Any]:
     """Figures as plain values."""
-    names = (*FIGURES.values(), "near_min_gy", "near_max_gy", "homogeneity", "volume_cc")
-    content = {name: getattr(one, name) for name in names} | {metric: one.value(metric) for metric in more}
-    if prescription is not None:
-        content |= {"v95": one.volume_at(0.95 * prescription), "v100": one.volume_at(prescription)}
-    return content
+    names = ("near_min_gy", "near_max_gy", "homogeneity", "volume_cc")
+    content = {f"{name}_gy": one.value(name) for name in FIGURES} | {name: getattr(one, name) for name in names}
+    shares = () if prescription is None else SHARES
+    return content | {metric: one.value(metric) for metric in (*more, *shares)}
 
 
 def limit_as_json(check: "LimitCheck") -> dict[str, Any]:

@@ -266,10 +266,13 @@ def print_result(result: "CoverageResult", out: Path, seconds: float) -> None:
 def print_dose(result: "DoseResult | None") -> None:
     """The same for the accumulated dose, where one was simulated."""
     from ptvkit.dose.result import NOTE
+    from ptvkit.report.words import SHARES_NOTE
 
     if result is not None:
         prescription = f"Prescription {result.prescription_gy:g} Gy. " if result.prescription_gy else ""
-        print_rows(result.table(), "Accumulated dose", f"{prescription}10 % below: of the patients.\n{NOTE}")
+        print_rows(
+            result.table(), "Accumulated dose", f"{prescription}10 % below: of the patients.\n{SHARES_NOTE}\n{NOTE}"
+        )
 
 
 def sds(left: "Residual") -> tuple[str, str]:

@@ -10,6 +10,9 @@ from ptvkit.errors import MarginError, MaskError
 from ptvkit.text import LONGEST_SHOWN, printable, whole_number
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ptvkit.geometry.grid import Grid
     from ptvkit.geometry.mask import Mask
     from ptvkit.geometry.region import Region
@@ -42,7 +45,9 @@ class Request:
     eval_avoid: tuple[str, ...] = ()
     grid: str | None = None
     pad: bool = False
+    allow_cut: bool = False
     picture: bool = False
+    page: bool = True
     rtstruct: bool = False
     image: str | None = None
 
@@ -79,7 +84,9 @@ def request_for(request: Request, name: str, path: Path) -> Request:
     )
 
 
-def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned: list[str]) -> dict[str, Any]:
+def make_case(
+    asked: Request, gtv: Path, folder: Path, layout: "Layout", warned: list[str], case: str = ""
+) -> dict[str, Any]:
     """Make the targets of one case and write them into a folder, all files or none.
 
     Parameters
@@ -93,6 +100,8 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
         What the files are called.
     warned : list of str
         As `told_warnings` fills it.
+    case : str
+        What the page calls it; by default the segmentation's file name.
 
     Returns
     -------
@@ -120,6 +129,7 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
     whole = chosen_lesion(drawn, asked.lesion) if isinstance(drawn, Mask) else whole_region(drawn, asked)
     made = targets_of(whole, asked, {name: [s.read() for s in group] for name, group in others.items()})
     output = output_grid(whole, made, asked.grid, pad=asked.pad)
+    refuse_cut(made, output, allowed=asked.allow_cut)
     provenance = Provenance(inputs=inputs.sources, method="region", margins=margins_asked(made))
     with write_request(folder, inputs, record=layout.summary, names=layout.names) as stage:
         content = write_targets(
@@ -132,8 +142,13 @@ def make_case(asked: Request, gtv: Path, folder: Path, layout: "Layout", warned:
             layout=layout,
             request=asked.plain(),
         )
+        behind = read_behind(image) if asked.picture or asked.page else None
         if asked.picture:
-            draw(made, image, stage / layout.picture)
+            draw(made, behind, stage / layout.picture)
+        if asked.page:
+            from ptvkit.report.targets_page import write_targets_page
+
+            write_targets_page(made, stage / layout.page, name=case or gtv.name, content=content, image=behind)
         if asked.rtstruct:
             write_targets_rtstruct(made, stage / layout.rtstruct, source=source.path, image=grid_file(asked.grid))
     return content
@@ -152,6 +167,7 @@ def structures_of(asked: Request) -> "dict[str, list[StructureRef]]":
 
 def targets_of(gtv: "Mask | Region", asked: Request, others: "Mapping[str, list[Mask | Region]]") -> "Targets":
     """CTV and PTV of a GTV."""
+    from ptvkit.margins.margin import as_margin
     from ptvkit.margins.targets import make_targets
 
     ctv, ptv = lesion_margins(gtv, asked)
@@ -159,7 +175,7 @@ def targets_of(gtv: "Mask | Region", asked: Request, others: "Mapping[str, list[
         gtv,
         ctv=ctv,
         ptv=ptv,
-        breathing=breathing_margin(asked.breathing),
+        breathing=as_margin(asked.breathing or 0, "--breathing", name_sides=True),
         breathing_shape="sweep" if asked.sweep else "semi_axes",
         limit_ctv=next(iter(others["limit"]), None),
         avoid=others["avoid"],
@@ -200,8 +216,9 @@ def lesion_margins(mask: "Mask | Region", asked: Request) -> "tuple[Margin | lis
     """One margin for all lesions, or one for each where some were given their own."""
     from ptvkit.geometry.components import lesions, parts
     from ptvkit.geometry.mask import Mask
+    from ptvkit.margins.margin import as_margin
 
-    common = parsed("--ctv", asked.ctv), parsed("--ptv", asked.ptv)
+    common = as_margin(asked.ctv, f"--ctv {asked.ctv}"), as_margin(asked.ptv, f"--ptv {asked.ptv}")
     if not asked.lesion_ctv and not asked.lesion_ptv:
         return common
     count = len(lesions(mask) if isinstance(mask, Mask) else parts(mask))
@@ -210,31 +227,12 @@ def lesion_margins(mask: "Mask | Region", asked: Request) -> "tuple[Margin | lis
     for margins, given, option in options:
         for text in given:
             number, colon, margin = text.partition(":")
+            shown = printable(text, LONGEST_SHOWN)
             which = whole_number(number) or 0
             if not colon or not 1 <= which <= count:
-                shown = printable(text, LONGEST_SHOWN)
                 raise MarginError(f"{option} {shown}: give N:MARGIN with N from 1 to {count} (1 is the largest lesion)")
-            margins[which - 1] = parsed(option, margin)
+            margins[which - 1] = as_margin(margin, f"{option} {shown}")
     return each
-
-
-def breathing_margin(text: str) -> "Margin":
-    """The breathing margin; each of its sides has to be named."""
-    from ptvkit.margins.margin import Margin
-
-    if text and "=" not in text:
-        raise MarginError(f"--breathing {text}: name each side, as in S=12,I=18; one figure could mean either or both")
-    return parsed("--breathing", text) if text else Margin()
-
-
-def parsed(option: str, text: str) -> "Margin":
-    """The margin of an option; what is wrong with it is said with the option's name."""
-    from ptvkit.margins.margin import Margin
-
-    try:
-        return Margin.parse(text)
-    except MarginError as error:
-        raise MarginError(f"{option} {text}: {error}") from None
 
 
 def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad: bool) -> "Grid":
@@ -257,16 +255,31 @@ def output_grid(mask: "Mask | Region", made: "Targets", grid: str | None, *, pad
     return grown_to_hold(found, made.gtv, made.ctv, made.ptv) if pad else found
 
 
-def draw(made: "Targets", image: Path | None, path: Path) -> None:
-    """The three planes with the contours, over the CT when there is one."""
+def refuse_cut(made: "Targets", grid: "Grid", *, allowed: bool) -> None:
+    """Refuse masks that would be empty, or cut without consent; the message names the options."""
+    from ptvkit.io.target_files import refuse_cut_masks
+
+    try:
+        refuse_cut_masks(made, grid, allow_cut=allowed)
+    except MaskError as error:
+        raise MaskError(f"{error} (--pad enlarges it; --allow-cut consents to a cut)") from None
+
+
+def read_behind(image: Path | None) -> "tuple[NDArray[np.generic], Grid] | None":
+    """The CT behind the contours, where there is one."""
     from ptvkit.io.nifti import read_image
+
+    return None if image is None else read_image(image)
+
+
+def draw(made: "Targets", image: "tuple[NDArray[np.generic], Grid] | None", path: Path) -> None:
+    """The three planes with the contours, over the CT when there is one."""
     from ptvkit.report.planes import target_figure
     from ptvkit.report.style import save_figure
 
-    values, grid = (None, None) if image is None else read_image(image)
-    structures = {"GTV": made.gtv, "CTV": made.ctv, "PTV": made.ptv}
-    title = ",  ".join(f"{name} {region.volume_cc:.1f} cc" for name, region in structures.items())
-    save_figure(target_figure(values, grid, structures, title=title), path)
+    values, grid = (None, None) if image is None else image
+    title = ",  ".join(f"{name} {region.volume_cc:.1f} cc" for name, region in made.structures.items())
+    save_figure(target_figure(values, grid, made.structures, title=title), path)
 
 
 def grid_file(grid: str | None) -> Path | None:

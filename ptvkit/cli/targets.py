@@ -68,8 +68,14 @@ def targets(
         typer.Option(help="Write on a grid of this spacing in mm, or on another image's.", metavar="MM|FILE"),
     ] = None,
     pad: Annotated[bool, typer.Option("--pad", help="Grow the output grid to hold the whole PTV.")] = False,
+    allow_cut: Annotated[
+        bool, typer.Option("--allow-cut", help="Write masks that hold less than 98 % of their target.")
+    ] = False,
     picture: Annotated[bool, typer.Option("--picture", help="Also write targets.png.")] = False,
-    image: Annotated[str | None, typer.Option(help="CT behind the contours of --picture.", metavar="FILE")] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Write targets.html, a page to review.")] = True,
+    image: Annotated[
+        str | None, typer.Option(help="CT behind the contours of page and picture.", metavar="FILE")
+    ] = None,
     rtstruct: Annotated[
         bool, typer.Option("--rtstruct", help="Also write rtstruct.dcm: the GTV's structure set with CTV and PTV.")
     ] = False,
@@ -82,9 +88,9 @@ def targets(
 ) -> None:
     """Make CTV and PTV from a segmented GTV, sub-voxel, in patient directions.
 
-    Writes ctv.nii.gz, ptv.nii.gz (and ptv_eval.nii.gz), a JSON sidecar for each, and targets.json. With --each, a
-    folder for each case and cohort.csv; {case} in a file's name is the case's, and :LABEL is a label of its own file.
-    Exit status 3: some cases failed.
+    Writes ctv.nii.gz, ptv.nii.gz (and ptv_eval.nii.gz), a JSON sidecar for each, targets.json, and the page
+    targets.html. With --each, a folder for each case and cohort.csv; {case} in a file's name is the case's, and :LABEL
+    is a label of its own file. Exit status 3: some cases failed.
     """
     started = perf_counter()
     if eval_depth and eval_limit is None:
@@ -108,7 +114,9 @@ def targets(
         eval_avoid=tuple(eval_avoid or ()),
         grid=grid,
         pad=pad,
+        allow_cut=allow_cut,
         picture=picture,
+        page=page,
         image=image,
         rtstruct=rtstruct,
     )
@@ -142,7 +150,7 @@ def one(gtv: Path, request: Request, out: Path, *, bids: bool) -> "tuple[dict[st
     if bids:
         home, layout = bids_place(case, asked, out, dataset_root([case]))
     with told_warnings() as warned:
-        content = make_case(asked, gtv, home, layout, warned)
+        content = make_case(asked, gtv, home, layout, warned, case.name)
     if bids:
         describe_dataset(out, dataset_root([case]))
     return content, home, layout

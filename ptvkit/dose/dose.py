@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.errors import DoseError
 from ptvkit.geometry.grid import Grid
 from ptvkit.kernels.spline import mean_of_shifts, sample_spline
-from ptvkit.values import number
+from ptvkit.values import choice, number
 
 Floats = NDArray[np.float64]
+Quantity = Literal["physical", "bed", "eqd2"]
+QUANTITIES: Final = ("physical", "bed", "eqd2")
 
 FEWEST_NODES: Final = 4
 ROUNDING: Final = 1e-5
@@ -40,6 +43,8 @@ class Dose:
         Which frame of reference the positions belong to, such as the planning CT's. Doses are only added in one frame.
     name : str
         What messages call it.
+    quantity : {"physical", "bed", "eqd2"}
+        Absorbed dose, or what `bed` or `eqd2` made of it.
 
     Raises
     ------
@@ -59,8 +64,10 @@ class Dose:
     prescription_gy: float | None = None
     frame: str | None = None
     name: str = "the dose"
+    quantity: Quantity = "physical"
 
     def __post_init__(self) -> None:
+        choice("quantity", self.quantity, QUANTITIES, error=DoseError)
         values = np.asarray(self.values)
         if values.shape != self.grid.shape:
             raise DoseError(f"{self.name}: values {values.shape} and grid {self.grid.shape} differ in shape")
@@ -72,6 +79,16 @@ class Dose:
         if self.prescription_gy is not None:
             prescription = gray("prescription_gy", self.prescription_gy)
             object.__setattr__(self, "prescription_gy", prescription)
+
+    def __repr__(self) -> str:
+        return line(self, self.name, f"up to {self.values.max():.4g} Gy", str(self.grid))
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Isodoses in three planes, a matplotlib figure; options: `structures` by name, `image` (array, Grid)."""
+        return figure_of(self, **options)
 
     def sample(self, points_mm: ArrayLike) -> Floats:
         """Dose (...,), Gy, at patient points (..., 3), mm; NaN beyond the outer faces of the grid's cells."""

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptvkit.dose.dose import Dose
 from ptvkit.errors import DoseError
 from ptvkit.geometry.grid import Grid
 from ptvkit.values import number, whole
+
+Floats = NDArray[np.float64]
 
 
 def bed(dose: Dose, fractions: int, alpha_beta_gy: float) -> Dose:
@@ -26,6 +29,7 @@ def bed(dose: Dose, fractions: int, alpha_beta_gy: float) -> Dose:
     Raises
     ------
     DoseError
+        When a number is out of range, or the dose is a BED or EQD2 already.
 
     Examples
     --------
@@ -35,12 +39,13 @@ def bed(dose: Dose, fractions: int, alpha_beta_gy: float) -> Dose:
     35.802
     """
     count = whole("fractions", fractions, least=1, most=1000, error=DoseError)
-    ratio = number("alpha_beta_gy", alpha_beta_gy, least=0.0, most=1000.0, above=True, error=DoseError)
+    ratio = checked_ratio(alpha_beta_gy)
+    check_physical(dose)
     values = dose.values * (1 + dose.values / np.float32(count * ratio))
     prescription = dose.prescription_gy
     if prescription is not None:
         prescription *= 1 + prescription / (count * ratio)
-    return replace(dose, values=values, prescription_gy=prescription, name=f"BED of {dose.name}")
+    return replace(dose, values=values, prescription_gy=prescription, name=f"BED of {dose.name}", quantity="bed")
 
 
 def eqd2(dose: Dose, fractions: int, alpha_beta_gy: float) -> Dose:
@@ -48,7 +53,29 @@ def eqd2(dose: Dose, fractions: int, alpha_beta_gy: float) -> Dose:
     found = bed(dose, fractions, alpha_beta_gy)
     factor = 1 / (1 + 2 / float(alpha_beta_gy))
     prescription = None if found.prescription_gy is None else found.prescription_gy * factor
-    return replace(found.scaled(factor), prescription_gy=prescription, name=f"EQD2 of {dose.name}")
+    return replace(found.scaled(factor), prescription_gy=prescription, name=f"EQD2 of {dose.name}", quantity="eqd2")
+
+
+def check_physical(dose: Dose) -> None:
+    """Refuse a dose that is a BED or EQD2 already.
+
+    Raises
+    ------
+    DoseError
+    """
+    if dose.quantity != "physical":
+        raise DoseError(f"{dose.name}: is {dose.quantity.upper()} already; give the physical dose")
+
+
+def eqd2_of_fractions(doses_gy: Floats, alpha_beta_gy: float) -> Floats:
+    """EQD2 (N,) from the dose (fractions, N) in each fraction: ``Σ d (d + α/β) / (2 + α/β)``."""
+    found: Floats = (doses_gy * (doses_gy + alpha_beta_gy)).sum(axis=0) / (2 + alpha_beta_gy)
+    return found
+
+
+def checked_ratio(alpha_beta_gy: float) -> float:
+    """α/β, Gy, above 0."""
+    return number("alpha_beta_gy", alpha_beta_gy, least=0.0, most=1000.0, above=True, error=DoseError)
 
 
 def plan_sum(doses: Sequence[Dose]) -> Dose:
@@ -59,8 +86,8 @@ def plan_sum(doses: Sequence[Dose]) -> Dose:
     Raises
     ------
     DoseError
-        When a dose has no frame, or frames differ: a new planning CT is a new frame, and adding across needs a
-        registration. Give ``frame=`` the same name where positions are known to agree.
+        When quantities differ, a dose has no frame, or frames differ: a new planning CT is a new frame, and adding
+        across needs a registration. Give ``frame=`` the same name where positions are known to agree.
     """
     if not doses:
         raise DoseError("plan_sum: needs one dose or more")
@@ -71,6 +98,8 @@ def plan_sum(doses: Sequence[Dose]) -> Dose:
             f"doses of phases are only added in one frame of reference ({told}); register the phases' CTs, resample one"
             " dose, and give both the same frame="
         )
+    if len(kinds := {dose.quantity for dose in doses}) > 1:
+        raise DoseError(f"plan_sum: {' and '.join(sorted(kinds))} doses do not add; convert all phases alike")
     finest = min(doses, key=lambda dose: dose.grid.voxel_volume_mm3)
     total = np.zeros(finest.grid.shape)
     for dose in doses:
@@ -82,6 +111,7 @@ def plan_sum(doses: Sequence[Dose]) -> Dose:
         grid=finest.grid,
         prescription_gy=prescription,
         frame=finest.frame,
+        quantity=finest.quantity,
         name="the sum of " + " and ".join(dose.name for dose in doses),
     )
 

@@ -16,7 +16,7 @@ class DoseLimit:
     ----------
     structure : str
     metric : str
-        As `DoseMetrics.value` knows it: ``Dmax``, ``D66%``, ``V20Gy``.
+        As `DoseMetrics.value` knows it: ``Dmax``, ``D66``, ``V20Gy``, ``V95``.
     at_most, at_least : float, optional
         In the metric's unit; with neither the figure is only told.
 

@@ -1,13 +1,13 @@
 """What a structure gets: the dose-volume histogram and its figures."""
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
+from ptvkit.dose.criteria import LEGAL, metric_named
 from ptvkit.dose.dose import Dose
 from ptvkit.dose.points import Points, points_of
 from ptvkit.errors import DoseError
@@ -24,8 +24,6 @@ SMALL_CC: Final = 2.0
 SPECK_CC: Final = 0.035
 MISSING: Final = 1e-6
 """Share of a structure that may lie beyond the dose's grid, by rounding."""
-
-LEGAL: Final = "Dmin, Dmax, Dmean, D98%, D2cc, D35mm3, D(V-35mm3), V20Gy, V20Gy_cc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +42,8 @@ class DoseMetrics:
     dmin_gy, dmax_gy : float
         Over its surface and its interior.
     mean_gy : float
+    prescription_gy : float or None
+        For V95 and its like.
     """
 
     name: str
@@ -53,6 +53,19 @@ class DoseMetrics:
     dmin_gy: float
     dmax_gy: float
     mean_gy: float
+    prescription_gy: float | None = None
+
+    def __repr__(self) -> str:
+        return line(
+            self, self.name, f"{self.volume_cc:.4g} cc", f"Dmin {self.dmin_gy:.4g} Gy, mean {self.mean_gy:.4g} Gy"
+        )
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """The dose-volume histogram, a matplotlib figure; option `prescription_gy`."""
+        return figure_of(self, **options)
 
     def dose_at(self, share: float) -> float:
         """D at a share of the volume, Gy: at least this much is what that share gets; ``dose_at(0.98)`` is D98 %."""
@@ -80,6 +93,18 @@ class DoseMetrics:
     def volume_at_cc(self, dose_gy: float) -> float:
         """V at a dose in cc."""
         return self.volume_at(dose_gy) * self.volume_cc
+
+    def volume_above(self, percent: float) -> float:
+        """V at a percentage of the prescription: share of the volume, 0 to 1; ``volume_above(95)`` is V95.
+
+        Raises
+        ------
+        DoseError
+            When the prescription is not known.
+        """
+        if self.prescription_gy is None:
+            raise DoseError(f"v{percent:g} needs prescription_gy, which {self.name}'s dose does not have")
+        return self.volume_at(percent / 100 * self.prescription_gy)
 
     @property
     def d98_gy(self) -> float:
@@ -132,15 +157,15 @@ class DoseMetrics:
         Parameters
         ----------
         metric : str
-            ``Dmin``, ``Dmax``, ``Dmean``; ``D98%``, ``D2cc``, ``D35mm3``, ``D(V-35mm3)`` in Gy; ``V20Gy`` in % and
-            ``V20Gy_cc`` in cc.
+            ``Dmin``, ``Dmax``, ``mean``; ``D98``, ``D2cc``, ``D35mm3``, ``D(V-35mm3)`` in Gy; ``V20Gy`` in % and
+            ``V20Gy_cc`` in cc; ``V95``, of the prescription, as a share.
 
         Raises
         ------
         DoseError
             When there is no such metric; the message tells the legal ones.
         """
-        return _metric(metric)(self)
+        return metric_named(metric).of_dose(self)
 
 
 def dose_metrics(dose: Dose, structure: Mask | Region, shift_mm: ArrayLike = (0.0, 0.0, 0.0)) -> DoseMetrics:
@@ -180,7 +205,7 @@ def dose_metrics(dose: Dose, structure: Mask | Region, shift_mm: ArrayLike = (0.
     points = points_of(region)
     inner, surface = dose.sample(points.inner + shift), dose.sample(points.surface + shift)
     check_covered(dose, structure.name, points, inner, surface)
-    return metrics_of(structure.name, inner, points.volume_cc, surface)
+    return metrics_of(structure.name, inner, points.volume_cc, surface, prescription_gy=dose.prescription_gy)
 
 
 def dvh(dose: Dose, structure: Mask | Region, *, step_gy: float = 0.1) -> tuple[Floats, Floats]:
@@ -215,7 +240,13 @@ def check_covered(dose: Dose, name: str, points: Points, inner: Floats, surface:
 
 
 def metrics_of(
-    name: str, inner_gy: Floats, volume_cc: Floats, surface_gy: Floats, *, bins: int | None = None
+    name: str,
+    inner_gy: Floats,
+    volume_cc: Floats,
+    surface_gy: Floats,
+    *,
+    bins: int | None = None,
+    prescription_gy: float | None = None,
 ) -> DoseMetrics:
     """Metrics of parts (N,) with their doses and volumes, and of points (M,) on the surface.
 
@@ -239,44 +270,19 @@ def metrics_of(
         dmin_gy=least,
         dmax_gy=most,
         mean_gy=float(inner_gy @ volume_cc) / total,
+        prescription_gy=prescription_gy,
     )
 
 
-_NUMBER = r"(\d+(?:\.\d+)?)"
-_FORMS: Final[tuple[tuple[str, Callable[[DoseMetrics, float], float]], ...]] = (
-    (r"dmin()", lambda found, _: found.dmin_gy),
-    (r"dmax()", lambda found, _: found.dmax_gy),
-    (r"(?:dmean|mean)()", lambda found, _: found.mean_gy),
-    (rf"d{_NUMBER}%", lambda found, percent: found.dose_at(percent / 100)),
-    (rf"d{_NUMBER}cc", lambda found, cc: found.dose_at_cc(cc)),
-    (rf"d{_NUMBER}mm3", lambda found, mm3: found.dose_at_cc(mm3 / 1000)),
-    (
-        rf"d\(v-{_NUMBER}mm3\)",
-        lambda found, mm3: found.dose_at_cc(max(found.volume_cc - mm3 / 1000, 0.0)),
-    ),
-    (rf"v{_NUMBER}gy", lambda found, gy: 100 * found.volume_at(gy)),
-    (rf"v{_NUMBER}gy_cc", lambda found, gy: found.volume_at_cc(gy)),
-)
-
-
-def _metric(name: str) -> Callable[[DoseMetrics], float]:
-    plain = re.sub(r"\s+", "", str(name)).lower().replace("³", "3").replace("−", "-")
-    for form, worth in _FORMS:
-        if found := re.fullmatch(form, plain):
-            size = float(found[1] or 0)
-            if "%" in form and size > 100:
-                break
-            return lambda metrics, worth=worth, size=size: worth(metrics, size)  # type: ignore[misc]
-    raise DoseError(f"metric {name!r}: there is none of that name; use one like {LEGAL}")
-
-
 def unit_of(metric: str) -> str:
-    """Unit of a metric: Gy, % or cc.
+    """Unit of a metric: Gy, % or cc, or share.
 
     Raises
     ------
     DoseError
+        When there is no such metric of dose.
     """
-    _metric(metric)
-    plain = metric.strip().lower()
-    return "Gy" if plain[0] in "dm" else "cc" if plain.endswith("cc") else "%"
+    found = metric_named(metric)
+    if found.entry.source != "dose":
+        raise DoseError(f"metric {metric!r}: is told by coverage, not by a dose; use one like {LEGAL}")
+    return found.unit

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.geometry.box import Box
 from ptvkit.geometry.region import Region
-from ptvkit.geometry.resample import embedded
 from ptvkit.kernels.occupancy import cell_points, occupancy
 
 Floats = NDArray[np.float64]
@@ -43,16 +43,21 @@ def points_of(region: Region, *, inner: int | None = None, surface: int | None =
     centre. Fewer points are made by letting one cell speak for its neighbours, drawn by what they hold: their volume is
     kept, and the spread of dose within them.
     """
-    near = embedded(region, [(2, 2)] * 3)
-    index, share = cell_points(near.level, occupancy(near.level))
-    if inner is not None and len(index) > inner:
-        index, share = _joined(index, share, _depth(near, index) > RIM_MM, inner)
+    boxes = [box.with_room([(2, 2)] * 3) for box in region.boxes if not box.is_empty]
+    cells = [cell_points(box.level, occupancy(box.level)) for box in boxes]
+    whole = sum(len(index) for index, _ in cells)
+    if inner is not None and whole > inner:
+        cells = [
+            _joined(index, share, _depth(box, index) > RIM_MM, max(1, inner * len(index) // whole))
+            for box, (index, share) in zip(boxes, cells, strict=True)
+        ]
     crossings = region.surface_points()
     if surface is not None and len(crossings) > surface:
         crossings = _thinned(crossings, surface)
+    both = list(zip(boxes, cells, strict=True))
     return Points(
-        inner=np.ascontiguousarray(near.grid.to_mm(index)),
-        volume_cc=share * near.grid.voxel_volume_mm3 / 1000.0,
+        inner=np.concatenate([np.zeros((0, 3)), *(box.grid.to_mm(index) for box, (index, _) in both)]),
+        volume_cc=np.concatenate([[], *(share * box.grid.voxel_volume_mm3 / 1000.0 for box, (_, share) in both)]),
         surface=np.ascontiguousarray(crossings),
     )
 
@@ -95,8 +100,8 @@ def _cubes(points: Floats, size: float) -> NDArray[np.int64]:
     return found
 
 
-def _depth(region: Region, index: Floats) -> Floats:
+def _depth(box: Box, index: Floats) -> Floats:
     """How deep inside cells lie (N,), mm, by the level at their nodes."""
-    node = np.minimum(np.rint(index).astype(np.int64), np.asarray(region.grid.shape) - 1)
-    found: Floats = -np.asarray(region.level[tuple(node.T)], float)
+    node = np.minimum(np.rint(index).astype(np.int64), np.asarray(box.grid.shape) - 1)
+    found: Floats = -np.asarray(box.level[tuple(node.T)], float)
     return found

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
+from ptvkit.dose.criteria import KEPT, TABLED, Criterion, criterion_of, metric_named
+from ptvkit.dose.dose import Quantity
 from ptvkit.dose.metrics import DoseMetrics
 from ptvkit.errors import DoseError
 from ptvkit.motion.estimate import Estimate, share
@@ -18,9 +21,8 @@ NOTE: Final = (
     " which fails where motion changes what the beam passes (dome of the liver under the lung, skin), and leaves out"
     " interplay; a research tool, not a medical device; a physicist reviews"
 )
-METRICS: Final = ("dmin_gy", "d98_gy", "d95_gy", "d50_gy", "d2_gy", "dmax_gy", "mean_gy")
-V95: Final = "v95"
-HEADINGS: Final = ("", "cc", "Dmin ≥ 95 %", "D98 ≥ 95 %", "Dmin planned", "Dmin: 10 % below", "D98: 10 % below", "V95")
+LEVEL: Final = 0.95
+"""Share of the prescription that tables and shares of patients are of."""
 BAND: Final = (5.0, 95.0)
 
 
@@ -35,7 +37,8 @@ class DoseResult:
     prescription_gy : float or None
     metrics : mapping of str to (patients,) array
         ``dmin_gy`` (over surface and interior), ``d98_gy``, ``d95_gy``, ``d50_gy``, ``d2_gy``, ``dmax_gy``,
-        ``mean_gy``, and ``v95`` where the prescription is known.
+        ``mean_gy``, and ``v95`` where the prescription is known. Of biologically weighted dose the names end in
+        ``_eqd2_gy``.
     planned : mapping of str to float
         The same without motion.
     levels_gy : (L,) array
@@ -46,6 +49,8 @@ class DoseResult:
     lesions : tuple of DoseResult
         The same for each lesion, the largest first; empty in a lesion's own.
     fractions, samples, seed : int
+    quantity : {"physical", "eqd2"}
+        What the doses are: absorbed dose, or EQD2 formed in each fraction and summed.
     """
 
     name: str
@@ -60,6 +65,18 @@ class DoseResult:
     fractions: int = 1
     samples: int = 1
     seed: int = 0
+    quantity: Quantity = "physical"
+
+    def __repr__(self) -> str:
+        counts = f"{self.patients} patients × {self.fractions} fractions"
+        return line(self, self.name, counts, f"median Dmin {np.median(self.metric('dmin_gy')):.4g} Gy")
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Dose-volume histograms with their band over patients, a matplotlib figure."""
+        return figure_of(self, **options)
 
     @property
     def patients(self) -> int:
@@ -67,21 +84,44 @@ class DoseResult:
         return len(self.dvh)
 
     def metric(self, name: str) -> Floats:
-        """A metric of the accumulated dose for each patient (patients,).
+        """A metric of the accumulated dose for each patient (patients,): ``dmin_gy``, or ``dmin``, ``Dmin``, ``D98%``.
 
         Raises
         ------
         DoseError
-            When there is no such metric; the message tells the legal ones.
+            When there is no such metric; the message has the legal ones.
         """
-        if name not in self.metrics:
-            why = "; v95 needs prescription_gy" if name == V95 else ""
-            raise DoseError(f"metric {name!r}: use one of {', '.join(self.metrics)}{why}")
-        return self.metrics[name]
+        return self.metrics[self._key(name)]
 
-    def probability(self, name: str, at_least: float) -> Estimate:
-        """Share of patients whose metric reaches a level, with Wilson's 95 % interval: a point of the histogram."""
-        return share(int((self.metric(name) >= at_least - 1e-9).sum()), self.patients)
+    def _key(self, name: str) -> str:
+        if name in self.metrics:
+            return name
+        try:
+            key = column_of(metric_named(name).name, self.quantity)
+        except DoseError:
+            key = name
+        if key not in self.metrics:
+            why = "; v95 needs prescription_gy" if key == "v95" else ""
+            raise DoseError(f"metric {name!r}: use one of {', '.join(self.metrics)}{why}")
+        return key
+
+    def probability(self, name: str, at_least: float | None = None) -> Estimate:
+        """Share of patients whose metric reaches a level, with Wilson's 95 % interval: a point of the histogram.
+
+        Parameters
+        ----------
+        name : str
+            A metric; or, without a level, a criterion of shares of the prescription such as ``dmin>=0.95``.
+        at_least : float, optional
+            In the metric's unit.
+
+        Raises
+        ------
+        DoseError
+            As `metric`; and when a criterion cannot be read, or the prescription is not known.
+        """
+        met = criterion_of(name).met(self) if at_least is None else self.metric(name) >= at_least - 1e-9
+        return share(int(met.sum()), self.patients)
 
     def population(self, name: str, levels: ArrayLike | None = None) -> tuple[Floats, Floats, Floats, Floats]:
         """Dose-population histogram: levels (L,), the share of patients that reach each, and its 95 % interval's ends.
@@ -105,7 +145,7 @@ class DoseResult:
     def table(self) -> list[tuple[str, ...]]:
         """Headings, a line for the target and one for each lesion where there are several."""
         shown = (self, *self.lesions) if len(self.lesions) > 1 else (self,)
-        return [HEADINGS, *(result._row() for result in shown)]
+        return [_headings(self.quantity), *(result._row() for result in shown)]
 
     def summary(self) -> str:
         """The table as text."""
@@ -116,21 +156,37 @@ class DoseResult:
         return "\n".join([*lines, count])
 
     def _row(self) -> tuple[str, ...]:
-        least, near = self.metric("dmin_gy"), self.metric("d98_gy")
-        goal = None if self.prescription_gy is None else 0.95 * self.prescription_gy
-        return (
-            self.name,
-            f"{self.volume_cc:.1f}",
-            "–" if goal is None else f"{self.probability('dmin_gy', goal):.3f}",
-            "–" if goal is None else f"{self.probability('d98_gy', goal):.3f}",
-            f"{self.planned['dmin_gy']:.2f} Gy",
-            f"{np.quantile(least, 0.1):.2f} Gy",
-            f"{np.quantile(near, 0.1):.2f} Gy",
-            "–" if goal is None else f"{100 * self.metric(V95).mean():.2f} %",
-        )
+        known = self.prescription_gy is not None
+        shares = [f"{self.probability(one.text):.3f}" if known else "–" for one in _tabled()]
+        low = [f"{np.quantile(self.metric(name), 0.1):.2f} Gy" for name in TABLED]
+        planned = f"{self.planned[self._key(TABLED[0])]:.2f} Gy"
+        covered = f"{100 * self.metric('v95').mean():.2f} %" if known else "–"
+        return (self.name, f"{self.volume_cc:.1f}", *shares, planned, *low, covered)
 
 
-def figures_of(found: DoseMetrics, prescription_gy: float | None) -> dict[str, float]:
+def _tabled() -> list[Criterion]:
+    return [criterion_of(f"{name}>={LEVEL}") for name in TABLED]
+
+
+def _headings(quantity: Quantity) -> tuple[str, ...]:
+    labels = [metric_named(name).label for name in TABLED]
+    unit = "" if quantity == "physical" else ", EQD2"
+    shares = [one.words + unit for one in _tabled()]
+    return ("", "cc", *shares, f"{labels[0]} planned{unit}", *(f"{label}: 10 % below" for label in labels), "V95")
+
+
+def column_of(name: str, quantity: Quantity) -> str:
+    """Name of a metric in results and files: ``dmin_gy``, ``dmin_eqd2_gy``, ``v95``."""
+    if metric_named(name).unit != "Gy":
+        return name
+    return f"{name}_gy" if quantity == "physical" else f"{name}_{quantity}_gy"
+
+
+def figures_of(found: DoseMetrics, quantity: Quantity = "physical") -> dict[str, float]:
     """The metrics that a result keeps, of one patient."""
-    kept = {name: float(getattr(found, name)) for name in METRICS}
-    return kept if prescription_gy is None else {**kept, V95: found.volume_at(0.95 * prescription_gy)}
+    known = [metric_named(name) for name in KEPT]
+    return {
+        column_of(metric.name, quantity): metric.of_dose(found)
+        for metric in known
+        if metric.unit != "share" or found.prescription_gy is not None
+    }

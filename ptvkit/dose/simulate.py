@@ -1,7 +1,7 @@
 """Dose under motion: a static dose distribution, accumulated by targets that move through it."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptvkit.dose.blur import Blur, blur_of
-from ptvkit.dose.dose import Dose
+from ptvkit.dose.dose import Dose, Quantity
+from ptvkit.dose.fractionation import checked_ratio, eqd2_of_fractions
 from ptvkit.dose.metrics import DoseMetrics, check_covered, metrics_of
 from ptvkit.dose.points import Points, points_of
 from ptvkit.dose.result import DoseResult, figures_of
@@ -49,7 +50,7 @@ def simulate_dose(
     prescription_gy: float | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-    prepared: "PreparedDose | None" = None,
+    alpha_beta_gy: float | None = None,
 ) -> DoseResult:
     """Accumulate a dose over simulated courses, in a target that moves through it.
 
@@ -73,8 +74,9 @@ def simulate_dose(
         Threads; by default all cores.
     progress : callable, optional
         Called with (patients done, patients in all).
-    prepared : PreparedDose, optional
-        Of this dose and target, when many courses share them.
+    alpha_beta_gy : float, optional
+        α/β, Gy: the result is the EQD2 of the target. It is formed in each fraction, from the mean dose over the motion
+        within that fraction, and then summed; metrics end in ``_eqd2_gy``. Each fraction has the same planned dose.
 
     Returns
     -------
@@ -85,7 +87,8 @@ def simulate_dose(
     MaskError
         When the target is empty.
     DoseError
-        When the dose does not cover the target as planned.
+        When the dose does not cover the target as planned, or is a BED or EQD2 already: what is biologically weighted
+        before it is accumulated over motion is not the weighted dose of what was accumulated.
     MotionError
         When more than 1e9 samples are asked for.
 
@@ -101,15 +104,18 @@ def simulate_dose(
     """
     count = whole("patients", patients, least=1, most=MOST_SAMPLES)
     times, start = samples_of(course, samples), root(seed)
-    asked = dose.prescription_gy if prescription_gy is None else prescription_gy
-    if asked is not None:
-        asked = number("prescription_gy", asked, least=0.0, most=1e4, above=True, error=DoseError)
-    ready = prepare_dose(dose, ctv, course, seed=start) if prepared is None else prepared
+    if dose.quantity != "physical":
+        raise DoseError(f"{dose.name}: is {dose.quantity.upper()} already; give the physical dose, and alpha_beta_gy")
+    if prescription_gy is not None:
+        asked = number("prescription_gy", prescription_gy, least=0.0, most=1e4, above=True, error=DoseError)
+        dose = replace(dose, prescription_gy=asked)
+    ratio = None if alpha_beta_gy is None else checked_ratio(alpha_beta_gy)
+    ready = prepare_dose(dose, ctv, course, seed=start, alpha_beta_gy=ratio)
     check_size(count, course.fractions, times, len(ready.lesions))
     threads = thread_count() if workers is None else whole("workers", workers, least=1, most=1024)
 
     def one(task: tuple[int, int]) -> list[list[_Patient]]:
-        return _block(ready, draw_block(course, *task, start, times, ready.centre_mm), asked)
+        return _block(ready, draw_block(course, *task, start, times, ready.centre_mm))
 
     found: list[list[_Patient]] = []
     for number_, block in enumerate(in_threads(one, list(blocks(count)), threads), start=1):
@@ -118,7 +124,7 @@ def simulate_dose(
             progress(min(number_ * BLOCK, count), count)
     each = [
         replace(
-            _result(ready, which, [patient[which] for patient in found], asked),
+            _result(ready, which, [patient[which] for patient in found]),
             fractions=course.fractions,
             samples=times,
             seed=start,
@@ -143,6 +149,8 @@ class PreparedDose:
     planned : tuple of DoseMetrics
         Without motion: of the whole, and of each lesion where there are several.
     levels_gy : (L,) array
+    alpha_beta_gy : float or None
+        Of an EQD2.
     """
 
     blurs: tuple[Blur, ...]
@@ -151,10 +159,13 @@ class PreparedDose:
     centre_mm: Floats
     planned: tuple[DoseMetrics, ...]
     levels_gy: Floats
+    alpha_beta_gy: float | None = None
 
 
-def prepare_dose(dose: Dose, ctv: Structure, courses: Course | Sequence[Course], *, seed: Seed = 0) -> PreparedDose:
-    """Prepare a dose and a target for one or more courses.
+def prepare_dose(
+    dose: Dose, ctv: Structure, course: Course, *, seed: Seed = 0, alpha_beta_gy: float | None = None
+) -> PreparedDose:
+    """Prepare a dose and a target for a course; with `alpha_beta_gy` for its EQD2.
 
     Raises
     ------
@@ -170,12 +181,11 @@ def prepare_dose(dose: Dose, ctv: Structure, courses: Course | Sequence[Course],
     lesions = tuple(
         points_of(part, inner=int(inner), surface=SURFACE_POINTS) for part, inner in zip(separate, shares, strict=True)
     )
-    given = [courses] if isinstance(courses, Course) else list(courses)
     centre, start = centroid(target), root(seed)
-    least, most = shift_range(given, start, centre)
-    angle = max(_largest_angle(course, start) for course in given)
+    least, most = shift_range([course], start, centre)
+    angle = _largest_angle(course, start)
     names = tuple("CTV" if len(lesions) == 1 else f"lesion {number_}" for number_ in range(1, len(lesions) + 1))
-    planned = _planned(dose, target, lesions, names)
+    planned = _planned(dose, target, lesions, names, lambda gy: _weighted(gy[None], course.fractions, alpha_beta_gy))
     return PreparedDose(
         blurs=tuple(_blur(dose, part, centre, angle, least, most) for part in lesions),
         lesions=lesions,
@@ -183,6 +193,7 @@ def prepare_dose(dose: Dose, ctv: Structure, courses: Course | Sequence[Course],
         centre_mm=centre,
         planned=planned,
         levels_gy=np.linspace(0.0, HEADROOM * max(found.dmax_gy for found in planned), LEVELS),
+        alpha_beta_gy=alpha_beta_gy,
     )
 
 
@@ -215,26 +226,47 @@ def _warn_of_edge(dose: Dose, low_mm: Floats, high_mm: Floats) -> None:
                 return
 
 
-def _planned(dose: Dose, target: Region, lesions: Sequence[Points], names: Sequence[str]) -> tuple[DoseMetrics, ...]:
+def _planned(
+    dose: Dose,
+    target: Region,
+    lesions: Sequence[Points],
+    names: Sequence[str],
+    weighted: Callable[[Floats], Floats],
+) -> tuple[DoseMetrics, ...]:
     doses = [(dose.sample(part.inner), dose.sample(part.surface)) for part in lesions]
     for part, sampled in zip(lesions, doses, strict=True):
         check_covered(dose, target.name, part, *sampled)
-    return _metrics(lesions, names, doses)
+    prescription = None if dose.prescription_gy is None else float(weighted(np.array([dose.prescription_gy]))[0])
+    return _metrics(lesions, names, [(weighted(a), weighted(b)) for a, b in doses], prescription)
+
+
+def _weighted(gy: Floats, fractions: int, alpha_beta_gy: float | None) -> Floats:
+    """Dose (N,) of the course from that of the whole course (1, N), or of its fractions at that rate (fractions, N).
+
+    The rows are mean doses of the whole course, as if all fractions went like that one.
+    """
+    if alpha_beta_gy is None:
+        mean: Floats = gy.mean(axis=0)
+        return mean
+    return eqd2_of_fractions(gy / fractions, alpha_beta_gy) * (fractions / len(gy))
 
 
 def _metrics(
-    lesions: Sequence[Points], names: Sequence[str], doses: Sequence[tuple[Floats, Floats]]
+    lesions: Sequence[Points],
+    names: Sequence[str],
+    doses: Sequence[tuple[Floats, Floats]],
+    prescription_gy: float | None,
 ) -> tuple[DoseMetrics, ...]:
     """Of all lesions together, then of each."""
     each = tuple(
-        metrics_of(name, inner, part.volume_cc, surface, bins=BINS)
+        metrics_of(name, inner, part.volume_cc, surface, bins=BINS, prescription_gy=prescription_gy)
         for name, part, (inner, surface) in zip(names, lesions, doses, strict=True)
     )
     if len(each) == 1:
         return each
     inner, surface = (np.concatenate([pair[n] for pair in doses]) for n in (0, 1))
     volumes = np.concatenate([part.volume_cc for part in lesions])
-    return (metrics_of("CTV", inner, volumes, surface, bins=BINS), *each)
+    return (metrics_of("CTV", inner, volumes, surface, bins=BINS, prescription_gy=prescription_gy), *each)
 
 
 class _Patient(NamedTuple):
@@ -244,46 +276,53 @@ class _Patient(NamedTuple):
     dvh: NDArray[np.float32]
 
 
-def _block(ready: PreparedDose, drawn: Drawn, prescription_gy: float | None) -> list[list[_Patient]]:
+def _block(ready: PreparedDose, drawn: Drawn) -> list[list[_Patient]]:
     """Each patient of a block: the whole target, then each lesion where there are several."""
-    shifts, turns = drawn.shifts_mm, drawn.turns
-    found = []
-    for number_, moved in enumerate(shifts):
-        turned = None if turns is None else turns[number_]
-        sampled = [_accumulated(ready, which, moved, turned) for which in range(len(ready.lesions))]
-        metrics = _metrics(ready.lesions, ready.names, sampled)
-        found.append(
-            [
-                _Patient(figures_of(one, prescription_gy), one.volumes_at(ready.levels_gy).astype(np.float32))
-                for one in metrics
-            ]
-        )
-    return found
+    quantity: Quantity = "physical" if ready.alpha_beta_gy is None else "eqd2"
+    return [
+        [
+            _Patient(figures_of(one, quantity), one.volumes_at(ready.levels_gy).astype(np.float32))
+            for one in accumulated(ready, drawn.of_patient(number_))
+        ]
+        for number_ in range(len(drawn.shifts_mm))
+    ]
+
+
+def accumulated(ready: PreparedDose, drawn: Drawn) -> tuple[DoseMetrics, ...]:
+    """What one patient's target gets over his course: all lesions together, then each where there are several."""
+    shifts, turns = drawn.shifts_mm[0], None if drawn.turns is None else drawn.turns[0]
+    doses = [_accumulated(ready, which, shifts, turns) for which in range(len(ready.lesions))]
+    return _metrics(ready.lesions, ready.names, doses, ready.planned[0].prescription_gy)
 
 
 def _accumulated(ready: PreparedDose, which: int, shifts_mm: Floats, turns: Floats | None) -> tuple[Floats, Floats]:
-    """Mean dose of one patient's lesion, inside and on its surface, over fractions and times (fractions, times, 3)."""
+    """Dose of one patient's lesion, inside and on its surface, over fractions and times (fractions, times, 3)."""
     part, blur = ready.lesions[which], ready.blurs[which]
     points = np.concatenate([part.inner, part.surface])
-    if turns is None:
-        mean = blur.mean(points, shifts_mm.reshape(-1, 3))
+    if turns is None and ready.alpha_beta_gy is None:
+        of_fractions = blur.mean(points, shifts_mm.reshape(-1, 3))[None]
+    elif turns is None:
+        of_fractions = np.stack([blur.mean(points, shift) for shift in shifts_mm])
     else:  # each fraction has its own rotation
         away = points - ready.centre_mm
         turned = (away @ turn.T + ready.centre_mm for turn in turns)
-        mean = np.mean([blur.mean(at, shift) for at, shift in zip(turned, shifts_mm, strict=True)], axis=0)
+        of_fractions = np.stack([blur.mean(at, shift) for at, shift in zip(turned, shifts_mm, strict=True)])
+    mean = _weighted(of_fractions, len(shifts_mm), ready.alpha_beta_gy)
     return mean[: len(part.inner)], mean[len(part.inner) :]
 
 
-def _result(ready: PreparedDose, which: int, found: Sequence[_Patient], prescription_gy: float | None) -> DoseResult:
+def _result(ready: PreparedDose, which: int, found: Sequence[_Patient]) -> DoseResult:
     planned = ready.planned[which]
-    figures = figures_of(planned, prescription_gy)
+    quantity: Quantity = "physical" if ready.alpha_beta_gy is None else "eqd2"
+    figures = figures_of(planned, quantity)
     return DoseResult(
         name=planned.name,
         volume_cc=planned.volume_cc,
-        prescription_gy=prescription_gy,
+        prescription_gy=planned.prescription_gy,
         metrics={key: np.array([patient.figures[key] for patient in found]) for key in figures},
         planned=figures,
         levels_gy=ready.levels_gy,
         dvh=np.stack([patient.dvh for patient in found]),
         planned_dvh=planned.volumes_at(ready.levels_gy),
+        quantity=quantity,
     )

@@ -3,12 +3,14 @@
 from typing import Final
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from ptvkit.errors import MaskError
+from ptvkit.geometry.box import Box
+from ptvkit.geometry.grid import Triple
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
-from ptvkit.geometry.resample import embedded
 
 NEIGHBOURS: Final = np.ones((3, 3, 3), bool)
 """Voxels belong together when they share a face, an edge or a corner."""
@@ -34,20 +36,27 @@ def lesions(mask: Mask) -> tuple[Mask, ...]:
     """
     if mask.box is None:
         raise MaskError(f"{mask.name}: is empty; there is no lesion to choose")
-    labels, count = ndimage.label(mask.cropped, structure=NEIGHBOURS)
-    if count == 1:
+    pieces = connected(mask.cropped)
+    if len(pieces) == 1:
         return (mask,)
-    sizes = np.bincount(labels.reshape(-1))[1:]
-    order = np.argsort(-sizes, kind="stable") + 1
+    return tuple(
+        Mask.from_box(inside, _triple(np.add(mask.box[0], start)), mask.grid, name=f"{mask.name}, lesion {number}")
+        for number, (inside, start) in enumerate(pieces, start=1)
+    )
+
+
+def lesion_sizes(mask: Mask) -> list[int]:
+    """Number of voxels in each connected part of a mask, the largest first."""
+    labels, _ = ndimage.label(mask.cropped, structure=NEIGHBOURS)
+    return sorted(np.bincount(labels.reshape(-1))[1:].tolist(), reverse=True)
+
+
+def connected(array: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], Triple]]:
+    """Connected parts of an array, the largest first: each cut to its bounding box, and its first index."""
+    labels, _ = ndimage.label(array, structure=NEIGHBOURS)
     windows = ndimage.find_objects(labels)
-    found = []
-    for number, label in enumerate(order, start=1):
-        window = windows[label - 1]
-        start = tuple(s.start + low for s, low in zip(window, mask.box[0], strict=True))
-        name = f"{mask.name}, lesion {number}"
-        inside = labels[window] == label
-        found.append(Mask.from_box(inside, (start[0], start[1], start[2]), mask.grid, name=name))
-    return tuple(found)
+    order = np.argsort(-np.bincount(labels.reshape(-1))[1:], kind="stable")
+    return [(labels[windows[n]] == n + 1, _triple([s.start for s in windows[n]])) for n in order]
 
 
 def largest(mask: Mask) -> Mask:
@@ -57,14 +66,41 @@ def largest(mask: Mask) -> Mask:
 
 def parts(region: Region) -> tuple[Region, ...]:
     """The connected parts of a region, by its nodes, the largest first; each keeps its own surface as it is."""
-    labels, count = ndimage.label(region.level < 0, structure=NEIGHBOURS)
-    if count <= 1:
+    pieces = [piece for box in region.boxes for piece in _pieces(box)]
+    if len(pieces) <= 1:
         return (region,)
-    order = np.argsort(-np.bincount(labels.reshape(-1))[1:], kind="stable") + 1
-    found = []
-    for number, label in enumerate(order, start=1):
-        others = (labels > 0) & (labels != label)
-        level = np.where(others, np.abs(region.level), region.level)
-        name = f"{region.name}, lesion {number}"
-        found.append(embedded(Region(level=level, grid=region.grid, name=name), [(3, 3)] * 3))
-    return tuple(found)
+    pieces.sort(key=lambda piece: -piece[0])
+    return tuple(
+        Region(boxes=[box], name=f"{region.name}, lesion {number}") for number, (_, box) in enumerate(pieces, start=1)
+    )
+
+
+def _pieces(box: Box) -> list[tuple[float, Box]]:
+    """The connected parts of a box with the volume of their nodes, mm³."""
+    labels, count = ndimage.label(box.level < 0, structure=NEIGHBOURS)
+    if count == 0:
+        return []
+    sizes = (np.bincount(labels.reshape(-1))[1:] * box.grid.voxel_volume_mm3).tolist()
+    if count == 1:
+        return [(sizes[0], box)]
+    return [
+        (size, _alone(box, labels, label, window))
+        for label, (size, window) in enumerate(zip(sizes, ndimage.find_objects(labels), strict=True), start=1)
+    ]
+
+
+def _alone(box: Box, labels: NDArray[np.integer], label: int, window: tuple[slice, ...]) -> Box:
+    """One part of a box with three nodes around it; what else is there is made outside."""
+    room = [slice(max(s.start - 3, 0), min(s.stop + 3, n)) for s, n in zip(window, labels.shape, strict=True)]
+    others = (labels[tuple(room)] > 0) & (labels[tuple(room)] != label)
+    level = box.level[tuple(room)]
+    own = Box(
+        level=np.where(others, np.abs(level), level),
+        grid=box.grid.box([s.start for s in room], [s.stop - 1 for s in room]),
+    )
+    return own.with_room([(3, 3)] * 3)
+
+
+def _triple(index: ArrayLike) -> Triple:
+    i, j, k = np.asarray(index, int).tolist()
+    return i, j, k

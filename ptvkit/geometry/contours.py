@@ -277,18 +277,20 @@ def contours_of(region: Region, grid: Grid, axis: int = 2) -> dict[int, list[Flo
     """
     from skimage import measure  # slow to load, and only writing needs it
 
-    if region.inside_box is None:
-        return {}
-    plane, slices = _plane_grid(region, grid, axis)
     found: dict[int, list[Floats]] = {}
-    level = np.moveaxis(region.sample_on(plane), axis, 0)
-    for n, values in zip(slices, level, strict=True):
-        if not (values < 0).any():
+    for one in region.by_box():
+        if one.is_empty:
             continue
-        rows = [one[:-1] for one in measure.find_contours(values, 0.0) if len(one) > 3]  # type: ignore[no-untyped-call]
-        full = [np.insert(one, axis, n - slices[0], axis=1) for one in rows]
-        found[n] = [plane.to_mm(one) for one in full]
-    return {n: contours for n, contours in found.items() if contours}
+        plane, slices = _plane_grid(one, grid, axis)
+        level = np.moveaxis(one.sample_on(plane), axis, 0)
+        for n, values in zip(slices, level, strict=True):
+            if not (values < 0).any():
+                continue
+            rows = measure.find_contours(values, 0.0)  # type: ignore[no-untyped-call]
+            full = [np.insert(one[:-1], axis, n - slices[0], axis=1) for one in rows if len(one) > 3]
+            if full:
+                found.setdefault(n, []).extend(plane.to_mm(one) for one in full)
+    return found
 
 
 def _plane_grid(region: Region, grid: Grid, axis: int) -> tuple[Grid, list[int]]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ptvkit.errors import GridError
+from ptvkit.geometry.box import Box
 from ptvkit.geometry.region import Region
-from ptvkit.geometry.resample import embedded
 from ptvkit.kernels.distance import distance_outside, project
 
 
@@ -28,7 +28,8 @@ def signed_distance(
     Returns
     -------
     Region
-        On the region's lattice, with that room around it.
+        On the region's lattices, with that room around each box. Boxes may reach into each other; the distance from
+        the whole region is the least of theirs, as `Region.sample` takes it.
 
     Raises
     ------
@@ -47,10 +48,14 @@ def signed_distance(
     """
     if region.is_empty:
         raise GridError(f"{region.name}: is empty; nothing has a distance from it")
-    spacing = region.grid.spacing_mm
-    near = embedded(region, room or [(int(outside_mm / h) + 3,) * 2 for h in spacing])
+    boxes = [_measured(box, outside_mm, inside_mm, room) for box in region.boxes if not box.is_empty]
+    return Region(boxes=boxes, name=region.name)
+
+
+def _measured(box: Box, outside_mm: float, inside_mm: float, room: Sequence[tuple[int, int]] | None) -> Box:
+    spacing = box.grid.spacing_mm
+    near = box.with_room(room or [(int(outside_mm / h) + 3,) * 2 for h in spacing])
     outside = distance_outside(near.level, spacing, outside_mm)
     inside = distance_outside(np.negative(near.level), spacing, inside_mm)
     signed = np.where(near.level < 0, -inside, outside)
-    level = project(signed, near.level, spacing, (inside_mm, outside_mm))
-    return Region(level=level, grid=near.grid, name=region.name)
+    return Box(level=project(signed, near.level, spacing, (inside_mm, outside_mm)), grid=near.grid)

@@ -43,7 +43,14 @@ def margins_between(inner: Extent, outer: Extent) -> dict[str, float]:
 
 def volume_outside_cc(region: Region, grid: Grid) -> float:
     """Volume of a region beyond the outer voxel faces of an image, cm³."""
-    return 0.0 if region.is_inside(grid) else region.volume_cc - region.cut_to(grid).volume_cc
+    beyond = [one for one in region.by_box() if not one.is_inside(grid)]
+    return sum(one.volume_cc - one.cut_to(grid).volume_cc for one in beyond)
+
+
+def share_on(region: Region, grid: Grid) -> float:
+    """Share of a region's volume, 0 to 1, that lies within the outer voxel faces of an image; 1 of an empty region."""
+    whole = region.volume_cc
+    return 1.0 if whole == 0 else 1.0 - volume_outside_cc(region, grid) / whole
 
 
 def grown_to_hold(grid: Grid, *regions: Region) -> Grid:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import times
 from ptvkit.errors import GridError
 from ptvkit.geometry.directions import axis_codes
 
@@ -65,6 +66,12 @@ class Grid:
         # a copy is read-only again
         return _grid, (type(self), self.shape, np.array(self.affine))
 
+    def __repr__(self) -> str:
+        return f"Grid({self})"
+
+    def __str__(self) -> str:
+        return f"{times(self.shape)} of {times(self.spacing_mm)} mm, {''.join(self.codes)}"
+
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distance between neighbouring voxel centres along each array axis, mm."""
@@ -92,6 +99,13 @@ class Grid:
         """Number of voxels."""
         return self.shape[0] * self.shape[1] * self.shape[2]
 
+    @property
+    def corners_mm(self) -> NDArray[np.float64]:
+        """Centres (8, 3) of the corner voxels, patient frame RAS+, mm."""
+        return self.to_mm(
+            [[i * (n - 1) for i, n in zip(bits, self.shape, strict=True)] for bits in np.ndindex(2, 2, 2)]
+        )
+
     def is_aligned(self, frame: NDArray[np.float64] | None = None) -> bool:
         """Whether each array axis runs along one axis of the frame (default: the patient's), either way."""
         columns = self.axes if frame is None else frame.T @ self.axes
@@ -114,6 +128,12 @@ class Grid:
             shape=(high[0] - low[0] + 1, high[1] - low[1] + 1, high[2] - low[2] + 1),
             affine=self._moved(np.asarray(low, float)),
         )
+
+    def covering(self, points_mm: ArrayLike, room: int = 0) -> Self:
+        """The part of this grid's lattice, extended as needed, around points (N, 3), with some nodes to spare."""
+        index = self.to_index(points_mm)
+        low = np.floor(index.min(axis=0) + 1e-6).astype(int) - room
+        return self.box(low.tolist(), (np.ceil(index.max(axis=0) - 1e-6).astype(int) + room).tolist())
 
     def refined(self, factors: Sequence[int]) -> Self:
         """The grid with `factors` times more voxels between neighbouring centres; keeps every voxel centre."""

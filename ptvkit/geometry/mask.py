@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.errors import GridError, MaskError
 from ptvkit.geometry.grid import Grid, Triple
 from ptvkit.kernels.scan import bounding_box
@@ -21,6 +22,7 @@ class Mask:
     Attributes
     ----------
     array : (I, J, K) bool, read-only
+        Of a mask that was made from a part of it, put together anew each time it is read.
     grid : Grid
     box : (low, high) or None
         First and last index (inclusive) of the structure along each array axis; None when the mask is empty.
@@ -28,22 +30,44 @@ class Mask:
         What messages call this mask: its file, or its role.
     """
 
-    array: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    """The whole array, or the part of it in the bounding box."""
     grid: Grid
     box: tuple[Triple, Triple] | None
     name: str = "the mask"
 
     def __post_init__(self) -> None:
-        if self.array.dtype != np.bool_ or self.array.shape != self.grid.shape:
+        if self.held.dtype != np.bool_ or self.held.shape not in (self.grid.shape, self._box_shape):
             raise MaskError(
-                f"{self.name}: needs a bool array of the grid's shape {self.grid.shape}, found {self.array.dtype} of"
-                f" {self.array.shape}; use Mask.from_array"
+                f"{self.name}: needs a bool array of the grid's shape {self.grid.shape}, found {self.held.dtype} of"
+                f" {self.held.shape}; use Mask.from_array"
             )
-        object.__setattr__(self, "array", _read_only(self.array))
+        object.__setattr__(self, "held", _read_only(self.held))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a copy is read-only again
-        return _mask, (self.array, self.grid, self.box, self.name)
+        return _mask, (self.held, self.grid, self.box, self.name)
+
+    @property
+    def array(self) -> NDArray[np.bool_]:
+        """The voxels (I, J, K), read-only."""
+        if self.held.shape == self.grid.shape:
+            return self.held
+        array = np.zeros(self.grid.shape, bool)
+        array[self._window] = self.held
+        return _read_only(array)
+
+    @property
+    def _box_shape(self) -> Triple:
+        if self.box is None:
+            return (0, 0, 0)
+        i, j, k = (b - a + 1 for a, b in zip(*self.box, strict=True))
+        return (i, j, k)
+
+    @property
+    def _window(self) -> tuple[slice, ...]:
+        low = (0, 0, 0) if self.box is None else self.box[0]
+        return tuple(slice(a, a + n) for a, n in zip(low, self._box_shape, strict=True))
 
     @classmethod
     def from_array(cls, array: ArrayLike, affine: ArrayLike, *, name: str = "the mask") -> Self:
@@ -81,20 +105,30 @@ class Mask:
             grid = Grid(shape=binary.shape, affine=np.asarray(affine))
         except GridError as error:
             raise GridError(f"{name}: {error}") from None
-        return cls(array=binary, grid=grid, box=bounding_box(binary), name=name)
+        return cls(held=binary, grid=grid, box=bounding_box(binary), name=name)
 
     @classmethod
     def from_box(cls, inside: NDArray[np.bool_], start: Triple, grid: Grid, *, name: str = "the mask") -> Self:
         """Make a mask from the part of it that may be true, its first voxel at index `start` of the grid."""
-        array = np.zeros(grid.shape, bool)
-        i, j, k = start
-        array[i : i + inside.shape[0], j : j + inside.shape[1], k : k + inside.shape[2]] = inside
         found = bounding_box(inside)
-        box = None
-        if found is not None:
-            (a, b, c), (d, e, f) = found
-            box = ((a + i, b + j, c + k), (d + i, e + j, f + k))
-        return cls(array=array, grid=grid, box=box, name=name)
+        if found is None:
+            return cls(held=np.zeros((0, 0, 0), bool), grid=grid, box=None, name=name)
+        window = tuple(slice(a, b + 1) for a, b in zip(*found, strict=True))
+        (a, b, c), (d, e, f) = (np.add(start, corner).tolist() for corner in found)
+        return cls(held=inside[window], grid=grid, box=((a, b, c), (d, e, f)), name=name)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.array, dtype=dtype) if copy else np.asarray(self.array, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return line(self, self.name, f"{self.volume_cc:.4g} cc", str(self.grid))
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Three planes with the outline, a matplotlib figure; options: `image` (array, Grid), `centre_mm`."""
+        return figure_of(self, **options)
 
     @property
     def is_empty(self) -> bool:
@@ -109,10 +143,7 @@ class Mask:
     @property
     def cropped(self) -> NDArray[np.bool_]:
         """The array inside the bounding box, read-only; empty for an empty mask."""
-        if self.box is None:
-            return self.array[:0, :0, :0]
-        (a, b, c), (d, e, f) = self.box
-        return self.array[a : d + 1, b : e + 1, c : f + 1]
+        return self.held[self._window] if self.held.shape == self.grid.shape else self.held
 
 
 def _as_binary(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
@@ -141,5 +172,5 @@ def _read_only(array: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return view
 
 
-def _mask(array: NDArray[np.bool_], grid: Grid, box: tuple[Triple, Triple] | None, name: str) -> Mask:
-    return Mask(array=array, grid=grid, box=box, name=name)
+def _mask(held: NDArray[np.bool_], grid: Grid, box: tuple[Triple, Triple] | None, name: str) -> Mask:
+    return Mask(held=held, grid=grid, box=box, name=name)

@@ -4,19 +4,19 @@ A binary mask says on which side of the surface each voxel centre lies, and abou
 the surfaces that agree, this takes a smooth one: a signed distance is smoothed by a kernel that keeps curvature, put
 back on its side at every voxel centre after each pass, and moved so that it holds the volume of the mask's voxels
 (which is what counting voxels estimates without bias, and what half-slice end caps mean). Each connected part is
-treated on its own, so that a large lesion does not choose the smoothing of a small one.
+treated on its own, with a grid of its own, so that no lesion chooses the smoothing or the resolution of another.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.interpolate import CubicSpline
 
 from ptvkit.errors import MaskError
+from ptvkit.geometry.box import Box
+from ptvkit.geometry.components import connected
 from ptvkit.geometry.grid import Grid, Triple
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
@@ -37,10 +37,15 @@ FLOOR: Final = 0.03
 """Least level at a voxel centre, in smallest spacings: its side of the surface is never in doubt."""
 SMALL_MM: Final = 6.0
 """Below this inscribed radius a part is reconstructed on a grid of 0.5 mm instead of 1 mm."""
-MOST_NODES: Final = 8_000_000
+MOST_NODES: Final = 40_000_000
+"""Working nodes of one part above which its grid gets coarser: 160 MB an array."""
+MOST_VOXELS: Final = 60_000_000
+SPECK: Final = 1000
+"""Voxels up to which a part's box is compared with others: equal ones are reconstructed once."""
+MANY: Final = 100
+"""Parts above which the smallest keep little room around them."""
 MOST_ROUGH_MM: Final = 20.0
 """Slices thicker than this are not smoothed more often."""
-MOST_PARTS: Final = 64
 
 
 def region_from_mask(mask: Mask) -> Region:
@@ -54,13 +59,14 @@ def region_from_mask(mask: Mask) -> Region:
     Returns
     -------
     Region
-        On a grid along the mask's own axes that holds every voxel centre around the structure as a node. Sampled back
-        on the mask's grid it is the mask, voxel for voxel; its volume is close to the voxels'.
+        A box for each connected part, the largest first, on a grid along the mask's own axes that holds every voxel
+        centre around the part as a node: its spacing depends on that part alone. Sampled back on the mask's grid it is
+        the mask, voxel for voxel; its volume is close to the voxels'.
 
     Raises
     ------
     MaskError
-        When the mask is empty.
+        When the mask is empty, or its voxels are too small to be worked on.
 
     Examples
     --------
@@ -73,18 +79,50 @@ def region_from_mask(mask: Mask) -> Region:
     """
     if mask.box is None:
         raise MaskError(f"{mask.name}: is empty; there is no structure to work on")
+    pieces = connected(mask.cropped)
+    alike: dict[tuple[Triple, bytes], tuple[Box, Triple]] = {}
+    boxes = []
+    for inside, start in pieces:
+        if inside.size > SPECK:
+            boxes.append(_box(mask, inside, start))
+            continue
+        key = inside.shape, inside.tobytes()  # of many specks most are alike
+        if key not in alike:
+            alike[key] = _box(mask, inside, start, trimmed=len(pieces) > MANY), start
+        box, first = alike[key]
+        boxes.append(_shifted(box, mask.grid, np.subtract(start, first)))
+    return Region(boxes=boxes, name=mask.name)
+
+
+def _box(mask: Mask, inside: NDArray[np.bool_], start: Triple, *, trimmed: bool = False) -> Box:
+    """The surface of one connected part, cut to its voxels; `start` is its first index in the mask's own box."""
+    assert mask.box is not None, "an empty mask was refused"
     spacing = np.asarray(mask.grid.spacing_mm)
     room = np.ceil(REACH_MM / spacing).astype(int) + 1
-    grid = mask.grid.box((np.asarray(mask.box[0]) - room).tolist(), (np.asarray(mask.box[1]) + room).tolist())
-    parts = [_seeded(inside, low, room, spacing) for inside, low in _components(mask.cropped)]
-    factors = _factors(grid, min(part.radius_mm for part in parts))
-    fine = grid.refined(factors)
-    level = np.full(fine.shape, REACH_MM, np.float32)
-    for part in parts:
-        found = _reconstructed(part, spacing, factors)
-        window = tuple(slice(a * k, a * k + n) for a, k, n in zip(part.low, factors, found.shape, strict=True))
-        np.minimum(level[window], found, out=level[window])
-    return Region(level=level, grid=fine, name=mask.name)
+    low = np.asarray(mask.box[0]) + start - room
+    grid = mask.grid.box(low.tolist(), (low + inside.shape + 2 * room - 1).tolist())
+    _refuse_too_many(grid, mask.name)
+    part = _seeded(inside, room, spacing)
+    factors = _factors(grid, part.radius_mm)
+    level = np.minimum(_reconstructed(part, spacing, factors), np.float32(REACH_MM))
+    box = Box(level=level, grid=grid.refined(factors))
+    return box.with_room([(4, 4)] * 3) if trimmed else box
+
+
+def _shifted(box: Box, grid: Grid, steps: NDArray[np.int64]) -> Box:
+    """A box some whole voxels of a grid away; the level is shared."""
+    affine = np.array(box.grid.affine)
+    affine[:3, 3] += grid.affine[:3, :3] @ steps
+    return Box(level=box.level, grid=Grid(shape=box.grid.shape, affine=affine))
+
+
+def _refuse_too_many(grid: Grid, name: str) -> None:
+    if grid.size > MOST_VOXELS:
+        spacing = " × ".join(f"{h:.3g}" for h in grid.spacing_mm)
+        raise MaskError(
+            f"{name}: voxels of {spacing} mm make a working grid of {grid.size / 1e6:.0f} million nodes, above"
+            f" {MOST_VOXELS / 1e6:.0f} million; resample the mask to larger voxels, or correct its spacing"
+        )
 
 
 def as_region(target: Mask | Region) -> Region:
@@ -94,29 +132,14 @@ def as_region(target: Mask | Region) -> Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """One connected part on the native grid with room around it: its voxels, first index, seed level and radius."""
+    """One connected part on the native grid with room around it: its voxels, seed level and radius."""
 
     inside: NDArray[np.bool_]
-    low: Triple
     seed: Level
     radius_mm: float
 
 
-def _components(array: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], Triple]]:
-    """Connected parts (by face, edge or corner), each cut to its box, with its first index; the smallest share one."""
-    labels, count = ndimage.label(array, structure=np.ones((3, 3, 3), bool))
-    if count > MOST_PARTS:
-        sizes = np.bincount(labels.reshape(-1))
-        order = np.argsort(-sizes[1:], kind="stable") + 1
-        number = np.zeros(count + 1, labels.dtype)
-        number[order] = np.minimum(np.arange(count), MOST_PARTS - 1) + 1
-        labels = number[labels]
-    for index, window in enumerate(ndimage.find_objects(labels), start=1):
-        i, j, k = (s.start for s in window)
-        yield labels[window] == index, (i, j, k)
-
-
-def _seeded(inside: NDArray[np.bool_], low: Triple, room: NDArray[np.int64], spacing: NDArray[np.float64]) -> _Part:
+def _seeded(inside: NDArray[np.bool_], room: NDArray[np.int64], spacing: NDArray[np.float64]) -> _Part:
     """Signed distance to the midpoints between opposite neighbours, both ways by the margin's own envelopes."""
     padded = np.ascontiguousarray(np.pad(inside, [(n, n) for n in room]))
     side = np.where(padded, np.float32(-1), np.float32(1))
@@ -124,7 +147,7 @@ def _seeded(inside: NDArray[np.bool_], low: Triple, room: NDArray[np.int64], spa
     outwards = gauge_cost(side, ((a, a), (b, b), (c, c)), SEED_LIMIT)
     inwards = gauge_cost(-side, ((a, a), (b, b), (c, c)), DEEPEST)
     seed = REACH_MM * (np.sqrt(np.minimum(outwards, SEED_LIMIT)) - np.sqrt(np.minimum(inwards, DEEPEST)))
-    return _Part(inside=padded, low=low, seed=seed.astype(np.float32), radius_mm=float(-seed.min()))
+    return _Part(inside=padded, seed=seed.astype(np.float32), radius_mm=float(-seed.min()))
 
 
 def _factors(grid: Grid, radius_mm: float) -> Triple:

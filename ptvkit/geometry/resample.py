@@ -1,4 +1,4 @@
-"""Moving a region onto another grid: more room around it, or axes along a frame."""
+"""Moving a region of one box onto another grid: more room around it, or axes along a frame."""
 
 from collections.abc import Sequence
 
@@ -7,24 +7,18 @@ from numpy.typing import NDArray
 
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
-from ptvkit.kernels.level import FAR
 
 
 def embedded(region: Region, room: Sequence[tuple[int, int]]) -> Region:
-    """Region cut to its inside nodes with `room` nodes on the lower and upper side of each axis; itself when empty.
+    """Region with each box cut to its inside nodes and `room` nodes on the lower and upper side of each axis.
 
-    Nodes beyond the old grid are far outside.
+    Nodes beyond the old grid are far outside. An empty box stays as it is.
     """
-    box = region.inside_box
-    if box is None:
-        return region
-    low = [box[0][axis] - room[axis][0] for axis in range(3)]
-    high = [box[1][axis] + room[axis][1] for axis in range(3)]
-    return region_on_box(region, low, high)
+    return Region(boxes=[box.with_room(room) for box in region.boxes], name=region.name)
 
 
 def nodes_with(region: Region, room: Sequence[tuple[int, int]]) -> int:
-    """How many nodes `embedded` would give."""
+    """How many nodes `embedded` would give a region of one box."""
     box = region.inside_box
     if box is None:
         return 0
@@ -33,18 +27,12 @@ def nodes_with(region: Region, room: Sequence[tuple[int, int]]) -> int:
 
 
 def region_on_box(region: Region, low: Sequence[int], high: Sequence[int]) -> Region:
-    """Region on the nodes from index `low` to `high` inclusive, which may lie beyond its grid (far outside there)."""
-    grid = region.grid.box(low, high)
-    level = np.full(grid.shape, FAR, np.float32)
-    size = region.grid.shape
-    source = tuple(slice(max(a, 0), max(min(b + 1, n), 0)) for a, b, n in zip(low, high, size, strict=True))
-    target = tuple(slice(s.start - a, max(s.stop - a, s.start - a)) for s, a in zip(source, low, strict=True))
-    level[target] = region.level[source]
-    return Region(level=level, grid=grid, name=region.name)
+    """Region of one box on the nodes from index `low` to `high` inclusive, far outside beyond its grid."""
+    return resampled(region, region.grid.box(low, high))
 
 
 def aligned(region: Region, frame: NDArray[np.float64]) -> Region:
-    """Region on a grid whose axes run along the frame's; itself when they do so already.
+    """Region of one box on a grid whose axes run along the frame's; itself when they do so already.
 
     Parameters
     ----------
@@ -57,19 +45,18 @@ def aligned(region: Region, frame: NDArray[np.float64]) -> Region:
 
 
 def coarser(region: Region) -> Region:
-    """Region on a grid along its own axes with twice its smallest spacing."""
+    """Region on one grid along its own axes with twice its smallest spacing."""
     return resampled(region, grid_around(region, region.grid.axes, 2 * min(region.grid.spacing_mm)))
 
 
 def grid_around(region: Region, frame: NDArray[np.float64], spacing_mm: float) -> Grid:
-    """A cubic grid along the frame's axes that holds the region's surface with two nodes to spare."""
-    points = region.surface_points() @ frame
-    low = points.min(axis=0) - 2 * spacing_mm
-    shape = np.ceil((points.max(axis=0) + 2 * spacing_mm - low) / spacing_mm).astype(int) + 1
+    """A cubic grid along the frame's axes that holds the region's surface with two nodes to spare.
+
+    Grids of one frame and spacing share a lattice.
+    """
     affine = np.eye(4)
     affine[:3, :3] = frame * spacing_mm
-    affine[:3, 3] = frame @ low
-    return Grid(shape=(int(shape[0]), int(shape[1]), int(shape[2])), affine=affine)
+    return Grid(shape=(1, 1, 1), affine=affine).covering(region.surface_points(), room=2)
 
 
 def resampled(region: Region, grid: Grid) -> Region:

@@ -123,6 +123,7 @@ def bids_layout(name: BidsName, inputs: list[Path], source: Path, root: Path, ou
         sidecars={structure: name.file(structure, ".json") for structure in LABELS},
         summary=f"{name.stem}_targets.json",
         picture=f"{name.stem}_targets.png",
+        page=f"{name.stem}_targets.html",
         rtstruct=f"{name.stem}_targets.dcm",
         said={structure: {"Description": MEANINGS[structure], **common} for structure in LABELS},
     )

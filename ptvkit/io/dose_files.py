@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ptvkit.dose.result import NOTE, V95, DoseResult
+from ptvkit.dose.result import NOTE, DoseResult
 from ptvkit.io.coverage_files import estimate
 from ptvkit.io.files import write_whole
 from ptvkit.io.provenance import Provenance, file_entry, record, write_json
@@ -52,6 +52,7 @@ def write_dose_result(
         "samples": result.samples,
         "seed": result.seed,
         "prescription_gy": result.prescription_gy,
+        "quantity": result.quantity,
         "target": figures(result),
         "lesions": [figures(lesion) for lesion in result.lesions],
         "asked": dict(asked),
@@ -75,7 +76,7 @@ def figures(result: DoseResult) -> dict[str, Any]:
     if result.prescription_gy is not None:
         goal = 0.95 * result.prescription_gy
         found["at_least_95_percent"] = {
-            name: estimate(result.probability(name, goal)) for name in result.metrics if name != V95
+            name: estimate(result.probability(name, goal)) for name in result.metrics if name.endswith("_gy")
         }
     middle, low, high = result.dvh_band()
     found["dvh"] = {

@@ -10,9 +10,9 @@ import numpy as np
 import trimesh
 
 from ptvkit.errors import FileError, MaskError
+from ptvkit.geometry.from_mesh import region_from_mesh
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
-from ptvkit.geometry.solid import region_from_mesh
 from ptvkit.io.files import open_input, write_whole
 from ptvkit.io.segment import Frame, Listed, Segment, Wish
 

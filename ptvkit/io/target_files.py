@@ -1,12 +1,14 @@
 """Targets as files: the masks, a sidecar for each, and `targets.json`."""
 
+import warnings as warnings_
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ptvkit.errors import MaskError, PtvkitWarning
 from ptvkit.geometry.directions import OPPOSITES
-from ptvkit.geometry.extent import extent, margins_between, volume_outside_cc
+from ptvkit.geometry.extent import extent, margins_between, share_on, volume_outside_cc
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
@@ -14,6 +16,10 @@ from ptvkit.io.nifti import write_mask
 from ptvkit.io.provenance import Provenance, file_entry, record, write_json, write_sidecar
 from ptvkit.margins.targets import Targets
 
+LEAST_SHARE: Final = 0.98
+"""Share of a target's volume that its mask must hold, unless a cut is allowed."""
+LEAST_VOLUME: Final = 1e-6
+FEW_VOXELS: Final = 100
 SCHEMA: Final = "ptvkit-targets/1"
 NOTE: Final = "made by a research tool, not a medical device; a physicist reviews targets before they are used"
 
@@ -26,7 +32,7 @@ class Layout:
     ----------
     masks, sidecars : mapping
         File names by structure: ``ctv``, ``ptv``, ``ptv_eval``.
-    summary, picture, rtstruct : str
+    summary, picture, page, rtstruct : str
     said : mapping
         What sidecars say besides where their masks come from, by structure.
     """
@@ -35,13 +41,15 @@ class Layout:
     sidecars: Mapping[str, str]
     summary: str = "targets.json"
     picture: str = "targets.png"
+    page: str = "targets.html"
     rtstruct: str = "rtstruct.dcm"
     said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
         """All names that a case may write."""
-        return [*self.masks.values(), *self.sidecars.values(), self.summary, self.picture, self.rtstruct]
+        names = (self.summary, self.picture, self.page, self.rtstruct)
+        return [*self.masks.values(), *self.sidecars.values(), *names]
 
 
 STRUCTURES: Final = ("ctv", "ptv", "ptv_eval")
@@ -109,6 +117,38 @@ def write_targets(
     return content
 
 
+def refuse_cut_masks(targets: Targets, grid: Grid, *, allow_cut: bool = False) -> None:
+    """Refuse a grid on which a target's mask would be empty, or, unless a cut is allowed, too little of its region.
+
+    Raises
+    ------
+    MaskError
+        When a mask of CTV, PTV or `ptv_eval` would hold no voxel, or less than 98 % of its region; of a `ptv_eval`
+        that is itself empty nothing is asked.
+    """
+    for name, region in _derived(targets).items():
+        if region.is_empty and name == "ptv_eval":
+            continue
+        share = share_on(region, grid)
+        if region.is_empty or share <= LEAST_VOLUME or _no_voxel(region, grid):
+            raise MaskError(
+                f"{name}: its mask would be empty on the output grid; choose the grid of the image that shows the"
+                " target, or enlarge it to hold the targets"
+            )
+        if share < LEAST_SHARE and not allow_cut:
+            raise MaskError(
+                f"{name}: {100 * (1 - share):.1f} % of it lie outside the output grid and would be cut off; enlarge the"
+                " grid to hold the targets, or allow the cut"
+            )
+
+
+def _no_voxel(region: Region, grid: Grid) -> bool:
+    """Whether a region holds no voxel centre of a grid; asked only where it may be so small."""
+    with warnings_.catch_warnings():
+        warnings_.simplefilter("ignore", PtvkitWarning)
+        return region.volume_cc * 1000 < FEW_VOXELS * grid.voxel_volume_mm3 and region.to_mask(grid).is_empty
+
+
 def margins_asked(targets: Targets) -> dict[str, Any]:
     """The margins that were asked for, mm by direction letter; for each lesion where they differ."""
     pairs = [(lesion.ctv_margin.letters, lesion.ptv_margin.letters) for lesion in targets.lesions]
@@ -142,6 +182,7 @@ def summary(targets: Targets, grid: Grid, masks: Mapping[str, Mask]) -> dict[str
             {
                 "number": lesion.number,
                 "volume_cc": lesion.gtv.volume_cc,
+                "margin_achieved_mm": lesion.achieved,
                 "centre_mm": _centre(lesion.gtv),
                 "merged_with": list(lesion.merged_with),
             }

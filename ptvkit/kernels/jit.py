@@ -13,7 +13,10 @@ from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
+SMALL = 2**16
+"""Elements below which an array is not cut into slices for several threads."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -49,9 +52,12 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
 
 def run_in_slices(function: Callable[..., Any], length: int, *arguments: Any) -> None:
-    """Call ``function(start, stop, *arguments)`` over ``range(length)`` cut into one slice per thread."""
+    """Call ``function(start, stop, *arguments)`` over ``range(length)`` cut into one slice per thread.
+
+    Where all arrays are small it is one call: handing it on would take longer.
+    """
     threads = min(thread_count(), length)
-    if threads <= 1:
+    if threads <= 1 or max(np.size(argument) for argument in arguments) < SMALL:
         function(0, length, *arguments)
         return
     cuts = [length * n // threads for n in range(threads + 1)]

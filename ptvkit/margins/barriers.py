@@ -43,9 +43,10 @@ def near(structure: Structure, target: Region, reach_mm: float) -> Region:
     high = np.minimum(np.ceil(index.max(axis=0) + room).astype(int), structure.box[1])
     if (high < low).any():
         return _empty(target)
-    window = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
+    first = structure.box[0]
+    window = tuple(slice(a - start, b + 1 - start) for a, b, start in zip(low, high, first, strict=True))
     affine = structure.grid.box(low.tolist(), high.tolist()).affine
-    part = Mask.from_array(structure.array[window], affine, name=structure.name)
+    part = Mask.from_array(structure.cropped[window], affine, name=structure.name)
     return _empty(target) if part.is_empty else region_from_mask(part)
 
 
@@ -70,4 +71,5 @@ def _told(grid: Grid) -> str:
 
 
 def _empty(like: Region) -> Region:
-    return Region(level=np.full_like(like.level, 1e3), grid=like.grid, name=like.name)
+    box = like.boxes[0]
+    return Region(level=np.full_like(box.level, 1e3), grid=box.grid, name=like.name)

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MarginError
+from ptvkit.geometry.boxes import for_each_box
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import aligned, coarser, embedded, nodes_with
 from ptvkit.kernels.gauge import grown
-from ptvkit.margins.margin import PATIENT, Margin, in_nodes
+from ptvkit.margins.margin import PATIENT, Margin, MarginLike, as_margin, in_nodes
 from ptvkit.margins.voxel import expand_voxels
 
 Method = Literal["region", "voxel"]
@@ -22,7 +23,7 @@ MOST_NODES: Final = 20_000_000
 FIRST_NODES: Final = 8
 
 
-def expand(target: Target, margin: Margin, *, method: Method = "region") -> Target:
+def expand(target: Target, margin: MarginLike, *, method: Method = "region") -> Target:
     """Grow a target by a margin in patient directions.
 
     The result is {x : min over y in the target of Σ cᵢ(xᵢ − yᵢ) ≤ 1} with cᵢ(d) = (d/m₊)² for d ≥ 0 and (d/m₋)² below:
@@ -34,7 +35,7 @@ def expand(target: Target, margin: Margin, *, method: Method = "region") -> Targ
     target : Mask or Region
         A Mask gives a Mask on the same grid (what falls outside its image is lost, as the image has no room for it);
         a Region gives a Region.
-    margin : Margin
+    margin : Margin, float or str
         mm, along the patient's directions, also on oblique grids.
     method : {"region", "voxel"}
         ``"region"`` moves the sub-voxel surface. ``"voxel"`` is the classical rule, from voxel centre to voxel centre,
@@ -52,12 +53,13 @@ def expand(target: Target, margin: Margin, *, method: Method = "region") -> Targ
     >>> array = np.zeros((40, 30, 12), bool)
     >>> array[18:22, 13:17, 5:7] = True
     >>> gtv = Mask.from_array(array, np.diag([1.0, 1.0, 3.0, 1.0]))
-    >>> ptv = expand(gtv, Margin.uniform(5))
+    >>> ptv = expand(gtv, 5)
     >>> ptv.grid.shape, ptv.volume_cc > gtv.volume_cc
     ((40, 30, 12), True)
     """
     if method not in ("region", "voxel"):
         raise MarginError(f"method {method!r}: use 'region' (sub-voxel) or 'voxel' (voxel centres)")
+    margin = as_margin(margin)
     if isinstance(target, Region):
         if method == "voxel":
             raise MarginError("method 'voxel' counts voxel centres: give it a Mask, such as region.to_mask(grid)")
@@ -67,7 +69,7 @@ def expand(target: Target, margin: Margin, *, method: Method = "region") -> Targ
     return dilate(as_region(target), margin).to_mask(target.grid)
 
 
-def contract(target: Target, margin: Margin) -> Target:
+def contract(target: Target, margin: MarginLike) -> Target:
     """Shrink a target by a margin in patient directions.
 
     The erosion by the margin's body B, {x : x + B ⊂ target}: the surface moves inwards by `superior` at the superior
@@ -77,7 +79,7 @@ def contract(target: Target, margin: Margin) -> Target:
     ----------
     target : Mask or Region
         A Mask gives a Mask on the same grid, a Region a Region; either may be empty when nothing is left.
-    margin : Margin
+    margin : Margin, float or str
         mm, along the patient's directions.
 
     Examples
@@ -85,9 +87,10 @@ def contract(target: Target, margin: Margin) -> Target:
     >>> array = np.zeros((40, 30, 12), bool)
     >>> array[10:30, 5:25, 2:10] = True
     >>> mask = Mask.from_array(array, np.diag([1.0, 1.0, 3.0, 1.0]))
-    >>> contract(mask, Margin.uniform(3)).box
+    >>> contract(mask, 3).box
     ((13, 8, 3), (26, 21, 8))
     """
+    margin = as_margin(margin)
     if isinstance(target, Mask):
         return erode(as_region(target), margin).to_mask(target.grid)
     return erode(target, margin)
@@ -129,8 +132,12 @@ def expand_along(
 
 def dilate(region: Region, margin: Margin, frame: NDArray[np.float64] = PATIENT) -> Region:
     """Region grown by the octant ellipsoid whose semi-axes R, A, S run along the columns of `frame`."""
-    if margin.is_zero or region.is_empty:
+    if margin.is_zero:
         return region
+    return for_each_box(region, lambda one: _dilated(one, margin, frame))
+
+
+def _dilated(region: Region, margin: Margin, frame: NDArray[np.float64]) -> Region:
     start = aligned(region, frame)
     nodes = in_nodes(start.grid, margin, frame)
     room = [(int(np.ceil(a)) + 3, int(np.ceil(b)) + 3) for a, b in nodes]
@@ -139,17 +146,21 @@ def dilate(region: Region, margin: Margin, frame: NDArray[np.float64] = PATIENT)
         # The bodies are convex: growing by a share and then by the rest is growing by the whole. After the first share
         # nothing is so thin that a grid twice as coarse could lose it.
         first = FIRST_NODES / longest
-        return dilate(coarser(dilate(start, margin.scaled(first), frame)), margin.scaled(1 - first), frame)
+        grown_first = _dilated(start, margin.scaled(first), frame)
+        return _dilated(coarser(grown_first), margin.scaled(1 - first), frame)
     start = embedded(start, room)
     return Region(level=grown(start.level, nodes, start.grid.spacing_mm), grid=start.grid, name=region.name)
 
 
 def erode(region: Region, margin: Margin) -> Region:
     """Region shrunk by the margin's octant ellipsoid along the patient's directions."""
-    if margin.is_zero or region.is_empty:
+    if margin.is_zero:
         return region
-    start = aligned(region, PATIENT)
-    start = embedded(start, [(3, 3)] * 3)
+    return for_each_box(region, lambda one: _eroded(one, margin))
+
+
+def _eroded(region: Region, margin: Margin) -> Region:
+    start = embedded(aligned(region, PATIENT), [(3, 3)] * 3)
     nodes = in_nodes(start.grid, margin.reflected)
     return Region(level=-grown(-start.level, nodes, start.grid.spacing_mm), grid=start.grid, name=region.name)
 
@@ -160,8 +171,12 @@ def sweep(region: Region, direction: NDArray[np.float64], *, forward_mm: float, 
     The least of the level along the segment, linearly interpolated at its ends.
     """
     Margin(superior=forward_mm, inferior=backward_mm)  # refuses what is no margin
-    if region.is_empty or forward_mm == backward_mm == 0:
+    if forward_mm == backward_mm == 0:
         return region
+    return for_each_box(region, lambda one: _swept(one, direction, forward_mm, backward_mm))
+
+
+def _swept(region: Region, direction: NDArray[np.float64], forward_mm: float, backward_mm: float) -> Region:
     start = aligned(region, _frame_along(direction))
     along = start.grid.axes.T @ direction
     axis = int(np.argmax(np.abs(along)))

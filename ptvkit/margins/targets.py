@@ -3,28 +3,32 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
+from ptvkit.display import figure_of, html_of
 from ptvkit.errors import MarginError, PtvkitWarning
 from ptvkit.geometry.boolean import union
-from ptvkit.geometry.components import NEIGHBOURS, lesions, parts
+from ptvkit.geometry.box import Box
+from ptvkit.geometry.components import NEIGHBOURS, lesion_sizes, parts
 from ptvkit.geometry.directions import OPPOSITES
 from ptvkit.geometry.extent import edges_touched, extent, margins_between, volume_outside_cc
 from ptvkit.geometry.mask import Mask
-from ptvkit.geometry.reconstruct import as_region, region_from_mask
+from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import LEAST_CC, Region
 from ptvkit.margins.barriers import Structure, same_grid, stay_inside, stay_out
 from ptvkit.margins.expand import dilate, sweep
-from ptvkit.margins.margin import PATIENT, Margin
+from ptvkit.margins.margin import PATIENT, Margin, MarginLike, as_margin
 
 BreathingShape = Literal["semi_axes", "sweep"]
-PerLesion = Margin | Sequence[Margin]
-NO_MARGIN: Final = Margin()
+PerLesion = MarginLike | Sequence[MarginLike]
 MOST_LESIONS: Final = 100
 """With more parts than this a segmentation is noisy, and its parts are taken together."""
+UNLIKE_MM: Final = 0.5
+"""Difference between the margin that was asked for and the one reached that is worth a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,8 @@ class Lesion:
     ----------
     number : int
         From 1, by falling number of voxels.
-    gtv : Region
+    gtv, ctv, ptv : Region
+        Of this lesion alone, before its PTV is joined with others'.
     ctv_margin, ptv_margin : Margin
         What was asked for it, mm; the PTV margin without breathing.
     merged_with : tuple of int
@@ -44,9 +49,19 @@ class Lesion:
 
     number: int
     gtv: Region
+    ctv: Region
+    ptv: Region
     ctv_margin: Margin
     ptv_margin: Margin
     merged_with: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Lesion({self.number}, GTV {self.gtv.volume_cc:.4g} cc, ctv {self.ctv_margin}, ptv {self.ptv_margin})"
+
+    @property
+    def achieved(self) -> dict[str, dict[str, float]]:
+        """Margins reached by this lesion, mm by direction letter; as `Targets.achieved`."""
+        return _achieved(self.gtv, self.ctv, self.ptv)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +93,35 @@ class Targets:
     cut_cc: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        volumes = [f"{name} {region.volume_cc:.4g} cc" for name, region in self.structures.items()]
+        return f"Targets({', '.join(volumes)}, lesions: {len(self.lesions)}, warnings: {len(self.warnings)})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Three planes with the outlines, a matplotlib figure; options: `image` (array, Grid), `centre_mm`."""
+        return figure_of(self, **options)
+
+    @property
+    def structures(self) -> dict[str, Region]:
+        """The regions by name: GTV, CTV, PTV, and PTV_eval where there is one."""
+        evaluated = {} if self.ptv_eval is None else {"PTV_eval": self.ptv_eval}
+        return {"GTV": self.gtv, "CTV": self.ctv, "PTV": self.ptv} | evaluated
+
     @property
     def achieved(self) -> dict[str, dict[str, float]]:
         """Margins reached, mm by direction letter: ``["ctv"]`` beyond the GTV, ``["ptv"]`` beyond the CTV.
 
         Differences of the surfaces' extremes in each direction; smaller than asked where a limit cut the CTV.
         """
-        gtv, ctv, ptv = extent(self.gtv), extent(self.ctv), extent(self.ptv)
-        return {"ctv": margins_between(gtv, ctv), "ptv": margins_between(ctv, ptv)}
+        return _achieved(self.gtv, self.ctv, self.ptv)
+
+
+def _achieved(gtv: Region, ctv: Region, ptv: Region) -> dict[str, dict[str, float]]:
+    inner, middle, outer = extent(gtv), extent(ctv), extent(ptv)
+    return {"ctv": margins_between(inner, middle), "ptv": margins_between(middle, outer)}
 
 
 def make_targets(
@@ -93,7 +129,7 @@ def make_targets(
     *,
     ctv: PerLesion,
     ptv: PerLesion,
-    breathing: Margin | None = None,
+    breathing: MarginLike | None = None,
     breathing_shape: BreathingShape = "semi_axes",
     limit_ctv: Structure | None = None,
     avoid: Structure | Sequence[Structure] = (),
@@ -107,10 +143,11 @@ def make_targets(
     Parameters
     ----------
     gtv : Mask or Region
-    ctv, ptv : Margin or sequence of Margin
+    ctv, ptv : Margin, float, str, or a sequence of them
         GTV to CTV, and CTV to PTV, mm; a sequence gives each lesion its own, the largest first.
-    breathing : Margin, optional
-        More margin on the PTV for breathing, each side named, such as ``Margin(superior=12, inferior=18)``.
+    breathing : Margin or str, optional
+        More margin on the PTV for breathing, each side named, such as ``"S=12,I=18"``; one number is refused, as it may
+        mean one side or both together.
     breathing_shape : {"semi_axes", "sweep"}
         Larger semi-axes, as planning systems do, or the Minkowski sum with the segment, which keeps the whole lateral
         margin at the ends. The first reports in ``cut_cc["breathing_lack"]`` what it lacks against the second.
@@ -144,12 +181,11 @@ def make_targets(
     >>> array = np.zeros((60, 60, 25), bool)
     >>> array[25:35, 22:36, 10:14] = True
     >>> gtv = Mask.from_array(array, np.diag([1.0, 1.0, 3.0, 1.0]))
-    >>> five = Margin.uniform(5)
-    >>> targets = make_targets(gtv, ctv=five, ptv=five, breathing=Margin(superior=3, inferior=6))
+    >>> targets = make_targets(gtv, ctv=5, ptv=5, breathing="S=3,I=6")
     >>> {letter: round(mm) for letter, mm in targets.achieved["ptv"].items()}
     {'R': 5, 'L': 5, 'A': 5, 'P': 5, 'S': 8, 'I': 11}
     """
-    breathing = breathing or NO_MARGIN
+    breathing = as_margin("0" if breathing is None else breathing, "breathing", name_sides=True)
     if breathing_shape not in ("semi_axes", "sweep"):
         raise MarginError(f"breathing_shape {breathing_shape!r}: use 'semi_axes' or 'sweep'")
     avoid, eval_avoid = _listed(avoid), _listed(eval_avoid)
@@ -157,25 +193,28 @@ def make_targets(
         if other is not None:
             same_grid(other, gtv)
     whole = as_region(gtv)
-    found = _lesions(gtv, whole, ctv, ptv)
-    alike = isinstance(ctv, Margin) and isinstance(ptv, Margin)
-    groups = [(whole, found[0])] if alike else [(lesion.gtv, lesion) for lesion in found]
-    full = [dilate(start, lesion.ctv_margin) for start, lesion in groups]
-    kept, beyond_cc = full, 0.0
+    starts = _starts(gtv, whole)
+    ctvs, ptvs = _one_each(ctv, len(starts), "ctv"), _one_each(ptv, len(starts), "ptv")
+    kept = [dilate(start, margin) for start, margin in zip(starts, ctvs, strict=True)]
+    beyond_cc = 0.0
     cut_cc: dict[str, float] = {}
     if limit_ctv is not None or avoid:
-        clear, cut_cc = _behind_barriers(full, limit_ctv, avoid, avoid_clearance_mm)
-        kept = [union(part, start) for part, (start, _) in zip(clear, groups, strict=True)]
+        clear, cut_cc = _behind_barriers(kept, limit_ctv, avoid, avoid_clearance_mm)
+        kept = [union(part, start) for part, start in zip(clear, starts, strict=True)]
         beyond_cc = union(*kept).volume_cc - union(*clear).volume_cc
-    margins = [lesion.ptv_margin for _, lesion in groups]
-    ctv_region = replace(union(*kept), name="CTV")
-    ptv_region = replace(_with_breathing(kept, margins, breathing, breathing_shape), name="PTV")
+    grown = _with_breathing(kept, ptvs, breathing, breathing_shape)
+    ctv_region, ptv_region = replace(union(*kept), name="CTV"), replace(union(*grown), name="PTV")
     cut_cc |= _outside_image(gtv, ctv_region, ptv_region)
     if not breathing.is_zero and breathing_shape == "semi_axes":
-        swept = _with_breathing(kept, margins, breathing, "sweep")
+        swept = union(*_with_breathing(kept, ptvs, breathing, "sweep"))
         cut_cc["breathing_lack"] = max(0.0, swept.volume_cc - ptv_region.volume_cc)
-    found = _merged(found, ptv_region)
+    each = zip(starts, kept, grown, ctvs, ptvs, strict=True)
+    own = [
+        Lesion(number=n, gtv=a, ctv=b, ptv=c, ctv_margin=d, ptv_margin=e) for n, (a, b, c, d, e) in enumerate(each, 1)
+    ]
+    found = _merged(own, ptv_region)
     told = _findings(gtv, found, beyond_cc)
+    told += unlike_asked(gtv.name, found, breathing, limited=limit_ctv is not None or bool(avoid))
     for text in told:
         warnings.warn(text, PtvkitWarning, stacklevel=2)
     return Targets(
@@ -195,26 +234,26 @@ def _listed(structures: Structure | Sequence[Structure]) -> tuple[Structure, ...
     return (structures,) if isinstance(structures, Mask | Region) else tuple(structures)
 
 
-def _lesions(gtv: Structure, whole: Region, ctv: PerLesion, ptv: PerLesion) -> tuple[Lesion, ...]:
+def _starts(gtv: Structure, whole: Region) -> tuple[Region, ...]:
+    """The region of each lesion, the largest first; of too many parts the whole."""
     if isinstance(gtv, Region):
-        starts = parts(gtv)
-    else:
-        masks = lesions(gtv)
-        one = len(masks) == 1 or len(masks) > MOST_LESIONS
-        starts = (whole,) if one else tuple(region_from_mask(mask) for mask in masks)
-    ctvs, ptvs = _one_each(ctv, len(starts), "CTV"), _one_each(ptv, len(starts), "PTV")
-    return tuple(
-        Lesion(number=n, gtv=start, ctv_margin=c, ptv_margin=p)
-        for n, (start, c, p) in enumerate(zip(starts, ctvs, ptvs, strict=True), start=1)
-    )
+        return parts(gtv)
+    if not 1 < len(whole.boxes) <= MOST_LESIONS:
+        return (whole,)
+    return tuple(replace(one, name=f"{gtv.name}, lesion {n}") for n, one in enumerate(whole.by_box(), start=1))
+
+
+def _is_listed(margins: PerLesion) -> TypeGuard[Sequence[MarginLike]]:
+    """Whether there is a margin for each lesion."""
+    return isinstance(margins, Sequence) and not isinstance(margins, str)
 
 
 def _one_each(margins: PerLesion, count: int, role: str) -> tuple[Margin, ...]:
-    if isinstance(margins, Margin):
-        return (margins,) * count
+    if not _is_listed(margins):
+        return (as_margin(margins, role),) * count  # type: ignore[arg-type]
     if len(margins) != count:
-        raise MarginError(f"{len(margins)} {role} margins for {count} lesions; give one for each, the largest first")
-    return tuple(margins)
+        raise MarginError(f"{role}: {len(margins)} margins for {count} lesions; give one for each, the largest first")
+    return tuple(as_margin(margin, f"{role} of lesion {n}") for n, margin in enumerate(margins, start=1))
 
 
 def _behind_barriers(
@@ -227,11 +266,14 @@ def _behind_barriers(
     return clear, {"ctv_limit": volumes[0] - volumes[1], "ctv_avoid": volumes[1] - volumes[2]}
 
 
-def _with_breathing(ctvs: list[Region], margins: list[Margin], breathing: Margin, shape: BreathingShape) -> Region:
-    """The PTV of CTVs with a margin each, all with one breathing margin."""
+def _with_breathing(
+    ctvs: list[Region], margins: Sequence[Margin], breathing: Margin, shape: BreathingShape
+) -> list[Region]:
+    """The PTVs of CTVs with a margin each, all with one breathing margin."""
+    pairs = zip(ctvs, margins, strict=True)
     if shape == "sweep":
-        return union(*(_swept(ctv, margin, breathing) for ctv, margin in zip(ctvs, margins, strict=True)))
-    return union(*(dilate(ctv, margin + breathing) for ctv, margin in zip(ctvs, margins, strict=True)))
+        return [_swept(ctv, margin, breathing) for ctv, margin in pairs]
+    return [dilate(ctv, margin + breathing) for ctv, margin in pairs]
 
 
 def _swept(ctv: Region, margin: Margin, breathing: Margin) -> Region:
@@ -251,16 +293,11 @@ def _outside_image(gtv: Structure, ctv: Region, ptv: Region) -> dict[str, float]
     }
 
 
-def _merged(found: tuple[Lesion, ...], ptv: Region) -> tuple[Lesion, ...]:
+def _merged(found: Sequence[Lesion], ptv: Region) -> tuple[Lesion, ...]:
     """The lesions, each with the numbers of those that lie in the same connected part of the PTV."""
     if len(found) == 1:
-        return found
-    labels, _ = ndimage.label(ptv.level < 0, structure=NEIGHBOURS)
-    homes = []
-    for lesion in found:
-        deepest = np.unravel_index(int(np.argmin(lesion.gtv.level)), lesion.gtv.level.shape)
-        index = np.rint(ptv.grid.to_index(lesion.gtv.grid.to_mm(deepest))).astype(int)
-        homes.append(int(labels[tuple(index)]))
+        return tuple(found)
+    homes = _homes(ptv, np.array([_deepest(lesion.gtv.boxes[0]) for lesion in found]))
     return tuple(
         replace(
             lesion,
@@ -268,6 +305,41 @@ def _merged(found: tuple[Lesion, ...], ptv: Region) -> tuple[Lesion, ...]:
         )
         for lesion, home in zip(found, homes, strict=True)
     )
+
+
+def _deepest(box: Box) -> NDArray[np.float64]:
+    """Patient point of a box's lowest level, mm."""
+    return box.grid.to_mm(np.unravel_index(int(np.argmin(box.level)), box.level.shape))
+
+
+def _homes(region: Region, points_mm: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """The box and the connected part of it that each point lies in."""
+    homes = [(-1, n) for n in range(len(points_mm))]
+    for number, box in enumerate(region.boxes):
+        index = np.rint(box.grid.to_index(points_mm)).astype(int)
+        within = np.flatnonzero(((index >= 0) & (index < box.grid.shape)).all(axis=1))
+        if len(within):
+            labels, _ = ndimage.label(box.level < 0, structure=NEIGHBOURS)
+            for n, label in zip(within.tolist(), labels[tuple(index[within].T)].tolist(), strict=True):
+                homes[n] = (number, label) if label else homes[n]
+    return homes
+
+
+def unlike_asked(name: str, found: Sequence[Lesion], breathing: Margin, *, limited: bool) -> tuple[str, ...]:
+    """Where a lesion's surfaces lie further apart, or less far, than its margin says, and no limit explains it."""
+    told = []
+    for lesion in found:
+        reached = lesion.achieved
+        for what, margin in (("ctv", lesion.ctv_margin), ("ptv", lesion.ptv_margin + breathing)):
+            if what == "ctv" and limited:
+                continue
+            lengths = margin.letters
+            off = {a: mm for a, mm in reached[what].items() if abs(mm - lengths[a]) > UNLIKE_MM}
+            if off:
+                sides = ", ".join(f"{a} {mm:.1f} for {lengths[a]:.1f}" for a, mm in off.items())
+                which = f", lesion {lesion.number}" if len(found) > 1 else ""
+                told.append(f"{name}{which}: the {what.upper()} margin reached differs from the one asked: {sides} mm")
+    return tuple(told)
 
 
 def _findings(gtv: Structure, found: tuple[Lesion, ...], beyond_cc: float) -> tuple[str, ...]:
@@ -290,7 +362,7 @@ def _findings(gtv: Structure, found: tuple[Lesion, ...], beyond_cc: float) -> tu
 
 
 def _specks(gtv: Mask) -> list[str]:
-    sizes = [int(np.count_nonzero(part.cropped)) for part in lesions(gtv)]
+    sizes = lesion_sizes(gtv)
     told = []
     if len(sizes) > MOST_LESIONS:
         told.append(
@@ -299,7 +371,7 @@ def _specks(gtv: Mask) -> list[str]:
     if len(sizes) > 1 and sizes[-1] == 1:
         told.append(
             f"{gtv.name}: {sizes.count(1)} of its {len(sizes)} parts are single voxels, and grow as lesions do; remove"
-            " them, or choose one lesion (--lesion largest), if they are none"
+            " them, or choose one lesion, if they are noise"
         )
     return told
 

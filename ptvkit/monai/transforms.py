@@ -13,10 +13,8 @@ from numpy.typing import ArrayLike
 from ptvkit.errors import MarginError, MaskError
 from ptvkit.io.adapters import as_mask, like
 from ptvkit.margins.expand import Method, expand
-from ptvkit.margins.margin import Margin
+from ptvkit.margins.margin import Margin, MarginLike, as_margin
 
-MarginLike = Margin | float | str
-"""A margin, millimetres in all directions, or text as on the command line: ``"10,I=18"``."""
 AXES: Final = 4
 
 
@@ -184,15 +182,3 @@ class ExpandTargetd(MapTransform):  # type: ignore[misc]
         for key, transform in self.key_iterator(found, self.transforms):
             found[key] = transform(found[key], own)
         return found
-
-
-def as_margin(given: MarginLike) -> Margin:
-    """A margin from millimetres or text.
-
-    Raises
-    ------
-    MarginError
-    """
-    if isinstance(given, Margin):
-        return given
-    return Margin.parse(given) if isinstance(given, str) else Margin.uniform(given)

@@ -25,6 +25,7 @@ from ptvkit.motion.lookup import (
     coverage_table,
     lookups_of,
     on_one_lattice,
+    ptv_near,
 )
 from ptvkit.motion.result import LETTERS
 
@@ -74,13 +75,19 @@ def coverage(ctv: Structure, ptv: Structure, shifts_mm: ArrayLike) -> Floats:
     shifts = np.ascontiguousarray(shifts_mm, float)
     if shifts.ndim < 1 or shifts.shape[-1] != 3 or not np.isfinite(shifts).all():
         raise MotionError(f"shifts_mm: needs finite numbers (..., 3), found {shifts.shape}")
-    target, planned = on_one_lattice(filled(ctv), filled(ptv))
+    target, planned = filled(ctv), filled(ptv)
     flat = shifts.reshape(-1, 3)
     if not len(flat):
         return np.zeros(shifts.shape[:-1])
-    table = coverage_table(target, planned, flat.min(axis=0), flat.max(axis=0))
-    covered = look_up(table.values, table.to_index, flat)
-    covered[np.isnan(covered)] = 0.0  # so far that the two no longer touch
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    covered, boxes = np.zeros(len(flat)), target.by_box()
+    volumes = np.array([part.volume_cc for part in boxes])
+    for part, share in zip(boxes, volumes / volumes.sum(), strict=True):
+        one, around_it = on_one_lattice(part, ptv_near(part, planned, low, high))
+        table = coverage_table(one, around_it, low, high)
+        inside = look_up(table.values, table.to_index, flat)
+        inside[np.isnan(inside)] = 0.0  # so far that the two no longer touch
+        covered += share * inside
     return covered.reshape(shifts.shape[:-1])
 
 
@@ -203,9 +210,12 @@ def _named(structure: Structure, otherwise: str) -> str:
 
 def centroid(region: Region) -> Floats:
     """Centroid (3,) of a region, patient frame RAS+, mm."""
-    share = occupancy(region.level)
-    weight = float(share.sum(dtype=float))
-    index = [
-        float(share.sum(axis=tuple({0, 1, 2} - {a}), dtype=float) @ np.arange(n)) for a, n in enumerate(share.shape)
-    ]
-    return region.grid.to_mm(np.array(index) / weight)
+    total, volume = np.zeros(3), 0.0
+    for box in region.boxes:
+        share = occupancy(box.level)
+        sums = [share.sum(axis=tuple({0, 1, 2} - {a}), dtype=float) @ np.arange(n) for a, n in enumerate(share.shape)]
+        weight = float(share.sum(dtype=float))
+        here = weight * box.grid.voxel_volume_mm3
+        total += here * box.grid.to_mm(np.array(sums) / max(weight, 1e-12))
+        volume += here
+    return total / volume

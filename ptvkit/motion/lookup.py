@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from ptvkit.geometry.boxes import around
 from ptvkit.geometry.distance import signed_distance
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
@@ -227,23 +228,25 @@ def lookup_of(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats, *, tabl
 def lookups_of(
     lesions: Sequence[Region], ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True
 ) -> tuple[Lookup, ...]:
-    """Prepare lesions on one lattice and the PTV that they share."""
+    """Prepare lesions and the PTV that they share; those on one lattice by the same part of it share its distance."""
     low, high = np.asarray(low_mm, float), np.asarray(high_mm, float)
-    _, planned = on_one_lattice(lesions[0], ptv)
     reach = float(np.linalg.norm(np.maximum(np.abs(low), np.abs(high)))) + 5.0
-    source, room = planned, _room(planned.grid, low, high, reach, tables=tables)
-    if nodes_with(planned, room) > MOST_NODES:
-        source = coarser(planned)
-        room = _room(source.grid, low, high, reach, tables=tables)
-    distance = signed_distance(source, outside_mm=1.5 * reach, inside_mm=INSIDE_MM, room=room)
+    shared: list[tuple[Region, Region, Region]] = []
     lookups = []
     for lesion in lesions:
-        ctv, ptv = on_one_lattice(lesion, planned)
+        own = ptv_near(lesion, ptv, low - reach, high + reach)
+        ctv = embedded(lesion, [(2, 2)] * 3)
+        same = [s for s in shared if s[0].boxes == own.boxes and s[1].grid.offset_in(ctv.grid) is not None]
+        if not same:
+            planned = on_one_lattice(lesion, own)[1]
+            same = [(own, planned, _distance(planned, low, high, reach, tables=tables))]
+            shared += same
+        _, planned, distance = same[0]
         inner, width = inner_points(ctv)
         points = ctv.surface_points()
         lookup = Lookup(
             ctv=ctv,
-            ptv=ptv,
+            ptv=planned,
             distance=distance,
             reach_mm=1.5 * reach,
             room=_room_left(distance.grid, points),
@@ -253,9 +256,25 @@ def lookups_of(
         )
         if tables:
             depth, side = depth_table(lookup, low, high)
-            lookup = replace(lookup, covered=coverage_table(ctv, ptv, low, high), depth=depth, side=side)
+            covered = coverage_table(ctv, planned, low, high)
+            lookup = replace(lookup, covered=covered, depth=depth, side=side)
         lookups.append(lookup)
     return tuple(lookups)
+
+
+def ptv_near(lesion: Region, ptv: Region, low_mm: Floats, high_mm: Floats) -> Region:
+    """The boxes of a PTV that a lesion can meet when it is displaced between two corners (3,), mm."""
+    points = lesion.surface_points()
+    return around(ptv, points.min(axis=0) + low_mm, points.max(axis=0) + high_mm)
+
+
+def _distance(planned: Region, low: Floats, high: Floats, reach: float, *, tables: bool) -> Region:
+    """The PTV with its true signed distance as level, with room for displacements."""
+    source, room = planned, _room(planned.grid, low, high, reach, tables=tables)
+    if nodes_with(planned, room) > MOST_NODES:
+        source = coarser(planned)
+        room = _room(source.grid, low, high, reach, tables=tables)
+    return signed_distance(source, outside_mm=1.5 * reach, inside_mm=INSIDE_MM, room=room)
 
 
 def _room(grid: Grid, low_mm: Floats, high_mm: Floats, reach_mm: float, *, tables: bool) -> list[tuple[int, int]]:
@@ -297,10 +316,8 @@ def _steps(turns: Floats, shifts: Floats) -> Floats:
 
 def on_one_lattice(ctv: Region, ptv: Region) -> tuple[Region, Region]:
     """Both on the lattice of the target's region, each cut to its own box with two nodes to spare."""
-    if ptv.grid.offset_in(ctv.grid) is None:
-        index = ctv.grid.to_index(ptv.surface_points())
-        low, high = np.floor(index.min(axis=0)).astype(int) - 2, np.ceil(index.max(axis=0)).astype(int) + 2
-        ptv = resampled(ptv, ctv.grid.box(low.tolist(), high.tolist()))
+    if len(ptv.boxes) > 1 or ptv.grid.offset_in(ctv.grid) is None:
+        ptv = resampled(ptv, ctv.grid.covering(ptv.surface_points(), room=2))
     return embedded(ctv, [(2, 2)] * 3), embedded(ptv, [(2, 2)] * 3)
 
 

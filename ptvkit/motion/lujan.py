@@ -19,8 +19,10 @@ Floats = NDArray[np.float64]
 
 SHORTEST: Final = 0.4
 """Share of the mean period below which no cycle is drawn."""
+FEW_CYCLES: Final = 15
+"""With fewer breaths in a fraction that drifts, more of each breath is judged than its ends."""
 LOOP_PHASES: Final = 32
-"""Positions that stand for one cycle's loop when some axis lags."""
+"""Positions that stand for one cycle where it is more than a stroke."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -222,13 +224,17 @@ class Lujan:
             if not all_cycles:
                 start, end = (np.take_along_axis(of, chosen, axis=1) for of in (start, end))
             phases = np.arange(0, 1 + max(float(np.max(np.asarray(self.lag))), 0.0) + 1e-9, 1 / LOOP_PHASES)
-            times = start[..., None] + (end - start)[..., None] * phases
-            loops: Floats = np.sort(np.clip(times.reshape(len(start), -1), begin, last), axis=1)
-            return loops
-        ends = np.stack([start, 0.5 * (start + end), np.nextafter(end, 0)], axis=-1)
-        times = np.clip(ends, begin[..., None], last[..., None])
+            loops = start[..., None] + (end - start)[..., None] * phases
+            rising: Floats = np.sort(np.clip(loops.reshape(len(start), -1), begin, last), axis=1)
+            return rising
+        # with drift a breath bends away from its stroke, which shows where breaths are few
+        steps = np.linspace(0, 1, LOOP_PHASES + 1 if all_cycles and span_s < FEW_CYCLES * self.period_s else 3)
+        steps[-1] = 1 - 1e-12  # still of this cycle
+        ends = start[..., None] + (end - start)[..., None] * steps
+        times: Floats = np.clip(ends, begin[..., None], last[..., None])
         if all_cycles:
-            return times.reshape(len(start), -1)
+            every: Floats = times.reshape(len(start), -1)
+            return every
         return _two_ends(times, start, end, scale, (end > begin) & (start < last), self.n)
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
+from ptvkit.geometry.boxes import joined
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import coarser, resampled
@@ -23,6 +24,8 @@ from ptvkit.values import whole
 Floats = NDArray[np.float64]
 Shares = NDArray[np.float32]
 
+MOST_NODES: Final = 8_000_000
+"""Nodes above which the maps of lesions far apart get a wider spacing."""
 POSES: Final = 400
 """Poses that stand for all when the target also turns."""
 
@@ -83,7 +86,7 @@ def probability_maps(
     (True, True)
     """
     count = whole("patients", patients, least=1, most=1_000_000)
-    target, planned = filled(ctv), filled(ptv)
+    target, planned = joined(filled(ctv), most=MOST_NODES), filled(ptv)
     if course.turns:  # many poses on twice the spacing say more than few on this
         target = coarser(target)
     target, planned = on_one_lattice(target, planned)
@@ -156,8 +159,8 @@ def _by_poses(target: Region, planned: Region, drawn: Sequence[Drawn], centre: F
     space = target.grid.box(low.tolist(), high.tolist())
     occupied, inside = np.zeros(space.shape), np.zeros(target.grid.shape)
     for pose in poses:
-        occupied += occupancy(_posed(target, pose).sample_on(space))
-        inside += occupancy(_posed(planned, np.linalg.inv(pose)).sample_on(target.grid))
+        occupied += occupancy(target.moved(pose).sample_on(space))
+        inside += occupancy(planned.moved(np.linalg.inv(pose)).sample_on(target.grid))
     return _maps(target, space, occupied / len(poses), inside / len(poses), len(poses))
 
 
@@ -174,10 +177,6 @@ def _some_poses(drawn: Sequence[Drawn], centre: Floats) -> Floats:
     poses[:, :3, :3] = turns[p, f]
     poses[:, :3, 3] = centre + shifts[p, f, s] - turns[p, f] @ centre
     return poses
-
-
-def _posed(region: Region, pose: Floats) -> Region:
-    return replace(region, grid=Grid(shape=region.grid.shape, affine=pose @ region.grid.affine))
 
 
 def _maps(target: Region, space: Grid, occupied: Floats, inside: Floats, poses: int) -> ProbabilityMaps:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.geometry.directions import DIRECTIONS
 from ptvkit.motion.estimate import Estimate, mean, share
 from ptvkit.values import number
@@ -57,6 +58,17 @@ class CoverageResult:
     def __post_init__(self) -> None:
         for name in ("coverage", "miss_mm", "side", "time_out"):
             getattr(self, name).setflags(write=False)
+
+    def __repr__(self) -> str:
+        counts = f"{self.patients} patients × {self.fractions} fractions"
+        return line(self, self.name, counts, f"contained {self.contained():.3f}")
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Histogram of the patients' deepest misses by direction, a matplotlib figure."""
+        return figure_of(self, **options)
 
     @property
     def patients(self) -> int:
@@ -119,7 +131,10 @@ class CoverageResult:
         rows = self.table()
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        count = f"{self.patients} patients × {self.fractions} fractions × {self.samples} times; 95 % intervals; {NOTE}"
+        count = (
+            f"{self.patients} patients × {self.fractions} fractions; contained: at every instant of the course;"
+            f" loss, time out: means over {self.samples} times a fraction; 95 % intervals; {NOTE}"
+        )
         return "\n".join([*lines, count])
 
     def _row(self) -> tuple[str, ...]:

@@ -227,8 +227,11 @@ def _parameter_intervals(ready: Prepared, course: Course, result: CoverageResult
     rng = np.random.default_rng([result.seed, 2])
     tasks = list(blocks(min(PARAMETER_PATIENTS, result.patients)))
     contained, loss = [], []
-    for _ in range(PARAMETER_DRAWS):
-        other = replace(course, setup=[_redrawn(error, rng) for error in course.setup])
+    # each error's χ² in equal strata: few draws reach both tails
+    strata = [(rng.permutation(PARAMETER_DRAWS) + 0.5) / PARAMETER_DRAWS for _ in course.setup]
+    for shares in zip(*strata, strict=True):
+        setup = [_redrawn(error, float(share)) for error, share in zip(course.setup, shares, strict=True)]
+        other = replace(course, setup=setup)
         found = list(run_blocks(ready, other, tasks, result.seed, result.samples, threads))
         drawn = result_of(ready, found, result.samples, result.seed)
         contained.append(drawn.contained().value)
@@ -236,11 +239,12 @@ def _parameter_intervals(ready: Prepared, course: Course, result: CoverageResult
     return {"contained": _spread(result.contained(), contained), "coverage_loss": _spread(result.coverage_loss, loss)}
 
 
-def _redrawn(error: SetupError, rng: np.random.Generator) -> SetupError:
+def _redrawn(error: SetupError, share: float) -> SetupError:
+    """An error whose Σ lies at this share of what its sample leaves open."""
     if error.patients is None:
         return error
     freedom = error.patients - 1
-    factor = np.sqrt(freedom / stats.chi2.ppf(rng.random(), freedom))
+    factor = np.sqrt(freedom / stats.chi2.ppf(share, freedom))
     return replace(error, systematic_mm=np.minimum(np.asarray(error.systematic_mm) * factor, 200.0))
 
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptvkit.display import figure_of, html_of, line
 from ptvkit.errors import MotionError
 
 Floats = NDArray[np.float64]
@@ -78,6 +79,17 @@ class Trajectory:
         weights = 0.5 * (np.r_[gaps, 0.0] + np.r_[0.0, gaps])
         found: Floats = weights / weights.sum()
         return found
+
+    def __repr__(self) -> str:
+        seconds = f"{self.time_s[-1] - self.time_s[0]:.4g} s"
+        return line(self, self.name, f"{len(self.time_s)} samples over {seconds}")
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Displacement against time and the time spent at each position, a matplotlib figure."""
+        return figure_of(self, **options)
 
     @property
     def mean_mm(self) -> Floats:

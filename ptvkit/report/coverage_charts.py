@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from ptvkit.analysis.simulation import Simulation
+from ptvkit.display import shortened
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
@@ -19,7 +20,19 @@ from ptvkit.motion.course import Drawn
 from ptvkit.motion.residuals import Residual
 from ptvkit.motion.result import LETTERS, CoverageResult
 from ptvkit.report.planes import Overlay, target_figure
-from ptvkit.report.style import AXES, COLOURS, INK, RULE, SIDES, dress_chart, legend, new_figure, save_figure
+from ptvkit.report.style import (
+    AXES,
+    INK,
+    MISS,
+    RULE,
+    SERIES,
+    SIDES,
+    dress_chart,
+    entitle,
+    legend,
+    new_figure,
+    save_figure,
+)
 
 Floats = NDArray[np.float64]
 
@@ -89,11 +102,9 @@ def miss_figure(result: CoverageResult) -> Figure:
         fontsize=9,
     )
     axes[0].set_ylabel("patients", color=INK, fontsize=10)
-    figure.suptitle(
+    entitle(
+        figure,
         f"Deepest miss of each patient: {result.patients} patients, {result.fractions} fractions each; simulated",
-        color=INK,
-        fontsize=12,
-        fontweight="bold",
     )
     figure.subplots_adjust(left=0.07 if len(shown) > 1 else 0.1, right=0.98, top=0.80, bottom=0.22, wspace=0.06)
     return figure
@@ -113,9 +124,10 @@ def _misses(axis: Axes, target: CoverageResult, edges: Floats) -> None:
         base += found
     contained, two = target.contained(), target.contained(2.0)
     title = (
-        f"{target.name}, {target.volume_cc:.1f} cc\nnever out {contained.value:.0%}; never by over 2 mm {two.value:.0%}"
+        f"{shortened(target.name)}, {target.volume_cc:.1f} cc\n"
+        f"contained {contained.value:.0%}; within 2 mm {two.value:.0%}"
     )
-    dress_chart(axis, title, "deepest miss, mm (white: never out)")
+    dress_chart(axis, title, "deepest miss, mm (white: contained)")
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axis.title.set_fontsize(9.5)
 
@@ -150,10 +162,10 @@ def course_figure(drawn: Drawn, depth_mm: Floats, *, title: str = "") -> Figure:
     dress_chart(within, f"Fraction {worst + 1}, which misses deepest", "", "mm")
     legend(days, ncols=3, loc="lower right", bbox_to_anchor=(1.01, 0.99))
     miss = np.maximum(depth_mm.max(axis=1), 0.0)
-    misses.bar(np.arange(1, fractions + 1), miss, color=COLOURS[0], width=0.6)
+    misses.bar(np.arange(1, fractions + 1), miss, color=MISS, width=0.6)
     dress_chart(misses, "Deepest miss", "fraction", "mm")
     misses.set_ylim(0, max(1.0, 1.1 * float(miss.max())))
-    depth.fill_between(time, 0, np.maximum(depth_mm[worst], 0.0), color=COLOURS[0], alpha=0.8, linewidth=0)
+    depth.fill_between(time, 0, np.maximum(depth_mm[worst], 0.0), color=MISS, alpha=0.8, linewidth=0)
     depth.plot(time, depth_mm[worst], color=INK, linewidth=0.8)
     depth.axhline(0, color=INK, linewidth=0.6, alpha=0.6)
     low = float(np.maximum(depth_mm[worst], -8.0).min())
@@ -162,7 +174,7 @@ def course_figure(drawn: Drawn, depth_mm: Floats, *, title: str = "") -> Figure:
     for axis in (days, misses):
         axis.set_xlim(0.4, fractions + 0.6)
         axis.set_xticks(np.unique(np.linspace(1, fractions, min(fractions, 12)).astype(int)))
-    figure.suptitle(title or "One course, simulated", color=INK, fontsize=12, fontweight="bold")
+    entitle(figure, title or "One course, simulated")
     return figure
 
 
@@ -176,11 +188,11 @@ def budget_figure(residuals: Sequence[Residual], costs: Sequence[Cost] = ()) -> 
     place = np.arange(len(rows))
     reach = max(float(max(row.systematic_mm.max(), row.random_mm.max())) for row in rows)
     for number, (axis, name) in enumerate(zip(axes, AXES, strict=False)):
-        axis.barh(place + 0.19, [row.systematic_mm[number] for row in rows], 0.36, color=COLOURS[1], label="Σ'")
-        axis.barh(place - 0.19, [row.random_mm[number] for row in rows], 0.36, color=COLOURS[2], label="σ'")
+        axis.barh(place + 0.19, [row.systematic_mm[number] for row in rows], 0.36, color=SERIES[0], label="Σ'")
+        axis.barh(place - 0.19, [row.random_mm[number] for row in rows], 0.36, color=SERIES[1], label="σ'")
         dress_chart(axis, f"{name}: left after guidance", "mm")
         axis.set_xlim(0, 1.05 * max(reach, 0.1))
-        axis.set_yticks(place, [row.name for row in rows] if number == 0 else [""] * len(rows))
+        axis.set_yticks(place, [shortened(row.name) for row in rows] if number == 0 else [""] * len(rows))
         axis.axhspan(-0.5, 0.5, color=RULE, alpha=0.35, zorder=0)
     axes[0].tick_params(axis="y", labelsize=10)
     figure.legend(
@@ -194,7 +206,7 @@ def budget_figure(residuals: Sequence[Residual], costs: Sequence[Cost] = ()) -> 
     )
     if costs:
         _costs(axes[3], costs)
-    figure.suptitle("Where the error budget goes; simulated", color=INK, fontsize=12, fontweight="bold")
+    entitle(figure, "Error budget; simulated")
     height = figure.get_figheight()
     figure.subplots_adjust(left=0.15, right=0.945 if costs else 0.985, top=1 - 0.95 / height, bottom=0.6 / height)
     return figure
@@ -203,15 +215,17 @@ def budget_figure(residuals: Sequence[Residual], costs: Sequence[Cost] = ()) -> 
 def _costs(axis: Axes, costs: Sequence[Cost]) -> None:
     """Patients who are contained, and the coverage lost, when one source is missing; beside all together."""
     rows = [("all together", costs[-1].contained_alone, costs[-1].loss_alone)]
-    rows += [(f"no {cost.name}", cost.contained_without, cost.loss_without) for cost in list(costs)[-2::-1]]
+    rows += [
+        (f"without {shortened(cost.name)}", cost.contained_without, cost.loss_without) for cost in list(costs)[-2::-1]
+    ]
     for y, (_, contained, loss) in enumerate(rows):
-        axis.plot([contained.low, contained.high], [y, y], color=COLOURS[0], linewidth=3, alpha=0.7)
-        axis.plot([contained.value], [y], "o", color=COLOURS[0], markersize=6)
+        axis.plot([contained.low, contained.high], [y, y], color=MISS, linewidth=3, alpha=0.7)
+        axis.plot([contained.value], [y], "o", color=MISS, markersize=6)
         beside: dict[str, Any] = {"color": INK, "fontsize": 9, "va": "center", "transform": axis.get_yaxis_transform()}
         axis.text(1.03, y, _percent(loss.value), **beside)
     axis.axvline(rows[0][1].value, color=INK, linewidth=1.0, linestyle=(0, (5, 4)))
     axis.text(1.03, 1.02, "lost", color=INK, fontsize=9, va="bottom", transform=axis.transAxes)
-    dress_chart(axis, "Patients never out", "95 % intervals; right: volume lost")
+    dress_chart(axis, "Patients contained", "95 % intervals; right: volume lost")
     axis.set_xlim(-0.03, 1.03)
     axis.set_ylim(-0.6, len(rows) - 0.4)
     axis.set_yticks(range(len(rows)), [name for name, _, _ in rows])

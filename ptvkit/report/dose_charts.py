@@ -5,19 +5,24 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from ptvkit.display import shortened
 from ptvkit.dose.dose import Dose
 from ptvkit.dose.metrics import DoseMetrics
 from ptvkit.dose.result import DoseResult
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
+from ptvkit.report.colours import TARGETS, colours_of
 from ptvkit.report.planes import Overlay, target_figure
-from ptvkit.report.style import COLOURS, INK, dress_chart, legend, new_figure, save_figure
+from ptvkit.report.style import INK, STROKES, dress_chart, entitle, legend, new_figure, save_figure
 
+CTV: Final = TARGETS["CTV"]
+"""A simulated target is a CTV."""
 SHOWN: Final = {"dmin_gy": "Dmin", "d98_gy": "D98 %", "mean_gy": "mean"}
 ISODOSES: Final = (0.5, 0.8, 0.95, 1.05)
 FAINT: Final = 0.1
@@ -47,16 +52,16 @@ def band_figure(result: DoseResult) -> Figure:
     low = 0.7 * (result.prescription_gy or result.levels_gy[-1])
     for axis, target in zip(axes, shown, strict=True):
         middle, bottom, top = target.dvh_band()
-        axis.fill_between(target.levels_gy, bottom, top, color=COLOURS[2], alpha=0.3, linewidth=0, label="5–95 %")
-        axis.plot(target.levels_gy, middle, color=COLOURS[2], linewidth=1.8, label="median")
+        axis.fill_between(target.levels_gy, bottom, top, color=CTV, alpha=0.3, linewidth=0, label="5–95 % of patients")
+        axis.plot(target.levels_gy, middle, color=CTV, linewidth=1.8, label="median")
         axis.plot(
             target.levels_gy, target.planned_dvh, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), label="planned"
         )
-        dress_chart(axis, f"{target.name}, {target.volume_cc:.1f} cc", "Gy")
+        dress_chart(axis, f"{shortened(target.name)}, {target.volume_cc:.1f} cc", "accumulated dose, Gy")
         _mark(axis, result.prescription_gy)
         axis.set_xlim(min(low, float(target.metrics["dmin_gy"].min())), float(target.levels_gy[-1]))
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes[0].set_ylabel("volume that gets as much", color=INK, fontsize=10)
+    axes[0].set_ylabel("volume that gets at least this dose", color=INK, fontsize=10)
     legend(axes[0], loc="lower left")
     _entitle(figure, result, "Accumulated dose over patients")
     figure.subplots_adjust(left=0.07 if len(shown) > 1 else 0.11, right=0.98, top=0.82, bottom=0.13, wspace=0.06)
@@ -72,16 +77,16 @@ def population_figure(result: DoseResult) -> Figure:
     most = max(float(target.metric("mean_gy").max()) for target in shown)
     levels = np.linspace(least - 0.02 * (most - least) - 1e-3, most + 0.05 * (most - least) + 1e-3, 161)
     for axis, target in zip(axes, shown, strict=True):
-        for (name, label), colour in zip(SHOWN.items(), COLOURS, strict=False):
+        for (name, label), stroke in zip(SHOWN.items(), STROKES, strict=True):
             _, value, low, high = target.population(name, levels)
-            axis.fill_between(levels, low, high, color=colour, alpha=0.3, linewidth=0)
-            axis.plot(levels, value, color=colour, linewidth=1.8, label=label)
-        dress_chart(axis, f"{target.name}, {target.volume_cc:.1f} cc", "Gy")
+            axis.fill_between(levels, low, high, color=CTV, alpha=0.25, linewidth=0)
+            axis.plot(levels, value, color=CTV, linestyle=stroke, linewidth=1.8, label=label)
+        dress_chart(axis, f"{shortened(target.name)}, {target.volume_cc:.1f} cc", "accumulated dose, Gy")
         _mark(axis, result.prescription_gy)
         axis.set_ylim(0, 1.02)
         axis.set_xlim(levels[0], levels[-1])
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes[0].set_ylabel("patients that reach as much", color=INK, fontsize=10)
+    axes[0].set_ylabel("patients that reach at least this dose", color=INK, fontsize=10)
     legend(axes[0], loc="lower left")
     _entitle(figure, result, "Dose-population histogram, with 95 % simulation intervals")
     figure.subplots_adjust(left=0.07 if len(shown) > 1 else 0.11, right=0.98, top=0.82, bottom=0.13, wspace=0.06)
@@ -93,11 +98,15 @@ def dvh_figure(structures: Sequence[DoseMetrics], *, prescription_gy: float | No
     figure = new_figure(9.0, 5.2)
     axis = figure.subplots()
     levels = np.linspace(0.0, 1.03 * max(found.dmax_gy for found in structures), 400)
-    for number, found in enumerate(structures):
-        style = ("-", (0, (5, 2)), (0, (1, 1)))[number // len(COLOURS) % 3]
-        colour = COLOURS[number % len(COLOURS)]
-        axis.plot(levels, found.volumes_at(levels), color=colour, linestyle=style, linewidth=1.8, label=found.name)
-    dress_chart(axis, "Dose-volume histograms", "Gy", "volume that gets as much")
+    colours = colours_of(found.name for found in structures)
+    used: list[str] = []
+    for found in structures:
+        colour = colours[found.name]
+        stroke = STROKES[used.count(colour) % len(STROKES)]
+        used.append(colour)
+        name = shortened(found.name)
+        axis.plot(levels, found.volumes_at(levels), color=colour, linestyle=stroke, linewidth=1.8, label=name)
+    dress_chart(axis, "Dose-volume histograms", "dose, Gy", "volume that gets at least this dose")
     _mark(axis, prescription_gy)
     axis.set_xlim(0, levels[-1])
     axis.set_ylim(0, 1.02)
@@ -117,18 +126,24 @@ def isodose_figure(dose: Dose, structures: Mapping[str, Mask | Region], image: A
         label=f"Gy; lines at {', '.join(f'{100 * level:g}' for level in ISODOSES)} % of the {whole}",
         high=float(dose.values.max()),
         alpha=0.45,
-        lines=tuple(level * full for level in ISODOSES if level * full < float(dose.values.max())),
+        lines={level * full: f"{100 * level:g} %" for level in ISODOSES if level * full < float(dose.values.max())},
     )
     values, grid = (None, None) if image is None else image
+    if not structures:
+        half = 0.5 * min(full, float(dose.values.max()))
+        structures = {"50 % isodose": Region(level=half - dose.values, grid=dose.grid)}
     return target_figure(values, grid, structures, overlay=overlay, title="Dose as planned")
 
 
-def _mark(axis: Any, prescription_gy: float | None) -> None:
-    """Lines at the prescription and at 95 % of it."""
+def _mark(axis: Axes, prescription_gy: float | None) -> None:
+    """Labelled lines at the prescription and at 95 % of it."""
     for level in (1.0, 0.95) if prescription_gy else ():
-        axis.axvline(level * (prescription_gy or 0), color=INK, linewidth=0.7, alpha=0.5, linestyle=(0, (2, 3)))
+        gy = level * (prescription_gy or 0)
+        axis.axvline(gy, color=INK, linewidth=0.7, alpha=0.6, linestyle=(0, (2, 3)))
+        style: dict[str, Any] = {"color": INK, "fontsize": 8, "rotation": 90, "ha": "right", "va": "bottom"}
+        axis.text(gy, 0.03, f"{100 * level:g} % ", transform=axis.get_xaxis_transform(), clip_on=True, **style)
 
 
 def _entitle(figure: Figure, result: DoseResult, what: str) -> None:
     many = f"{result.patients} patients, {result.fractions} fractions each"
-    figure.suptitle(f"{what}: {many}; simulated, static dose cloud", color=INK, fontsize=12, fontweight="bold")
+    entitle(figure, f"{what}: {many}; simulated, static dose cloud")

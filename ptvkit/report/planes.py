@@ -1,7 +1,7 @@
 """Three planes of the patient: contours, and what is told in colours, over the image."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -10,25 +10,27 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from ptvkit.display import shortened
 from ptvkit.errors import MaskError
-from ptvkit.geometry.components import parts
 from ptvkit.geometry.directions import OPPOSITES
 from ptvkit.geometry.extent import extent
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
-from ptvkit.report.style import COLOURS, GROUND, INK, RULE, new_figure
+from ptvkit.report.colours import colours_of
+from ptvkit.report.convention import PLANES, WINDOW_HU, Plane, middle_of
+from ptvkit.report.style import GROUND, INK, RULE, entitle, new_figure
 
 Triple = tuple[float, float, float]
 
 STEP_MM: Final = 0.5
 CONTEXT_MM: Final = 32.0
 SHARES: Final = "viridis"
-WINDOW_HU: Final = (-160.0, 240.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,8 +46,8 @@ class Overlay:
         What the colours mean.
     low, high : float
         Ends of the colours; what lies below `low` takes the colour of `low`.
-    lines : tuple of float
-        Values at which a line is drawn.
+    lines : mapping of float to str
+        Values at which a line is drawn, and how each is labelled.
     alpha : float
         Of the colours; 1 hides the image.
     """
@@ -55,38 +57,8 @@ class Overlay:
     label: str
     low: float = 0.0
     high: float = 1.0
-    lines: tuple[float, ...] = ()
+    lines: Mapping[float, str] = field(default_factory=dict)
     alpha: float = 0.75
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plane:
-    """A plane through the patient: its name, its patient axes and their signs towards the right and the top."""
-
-    name: str
-    across: int
-    right: int
-    up: int
-    top: int
-
-    @property
-    def normal(self) -> int:
-        """The patient axis that the plane cuts."""
-        return 3 - self.across - self.up
-
-    def letters(self) -> tuple[str, str, str, str]:
-        """Directions at the left, the right, the bottom and the top."""
-        right, left = OPPOSITES[self.across][:: self.right]
-        top, bottom = OPPOSITES[self.up][:: self.top]
-        return left, right, bottom, top
-
-
-PLANES: Final = (
-    # the patient is seen from the feet, and from the front: the right side is on the left
-    Plane(name="axial", across=0, right=-1, up=1, top=+1),
-    Plane(name="coronal", across=0, right=-1, up=2, top=+1),
-    Plane(name="sagittal", across=1, right=-1, up=2, top=+1),
-)
 
 
 def target_figure(
@@ -131,33 +103,24 @@ def target_figure(
     reaches = [extent(region) for region in regions.values()]
     if not regions:
         raise MaskError("there is no structure to draw: all are empty")
-    centre = np.asarray(_middle(next(iter(regions.values()))) if centre_mm is None else centre_mm, float)
+    centre = np.asarray(middle_of(next(iter(regions.values()))) if centre_mm is None else centre_mm, float)
     low = np.array([min(reach[b] for reach in reaches) for _, b in OPPOSITES]) - CONTEXT_MM
     high = np.array([max(reach[a] for reach in reaches) for a, _ in OPPOSITES]) + CONTEXT_MM
     figure, axes = _canvas(high - low)
+    colours = colours_of(regions)
     for plane, axis in zip(PLANES, axes, strict=True):
         points, across, up = _points(plane, centre, low, high)
         if image is not None and grid is not None:
             _show_image(axis, _sampled(image, grid, points), across, up)
         if overlay is not None:
             _show_overlay(axis, overlay, points, across, up)
-        for (_, region), colour in zip(regions.items(), _colours(), strict=False):
-            _outline(axis, region, points, across, up, colour)
+        for number, (name, region) in enumerate(regions.items()):
+            _outline(axis, region, points, (across, up), name, colours[name], number)
         _dress(axis, plane, centre)
-    _legend(figure, list(regions), title, image is not None)
+    _legend(figure, colours, title, image is not None)
     if overlay is not None:
         _colour_bar(figure, overlay)
     return figure
-
-
-def _middle(region: Region) -> list[float]:
-    """Middle of the largest part's extent: a point between several lesions would show none of them."""
-    reach = extent(parts(region)[0])
-    return [0.5 * (reach[a] + reach[b]) for a, b in OPPOSITES]
-
-
-def _colours() -> tuple[str, ...]:
-    return COLOURS * 4
 
 
 def _canvas(size_mm: NDArray[np.float64]) -> tuple[Figure, list[Axes]]:
@@ -217,7 +180,8 @@ def _show_overlay(
     box = (across[0], across[-1], up[0], up[-1])
     if overlay.lines:
         smooth = ndimage.map_coordinates(np.nan_to_num(overlay.values), index, order=1, mode="constant", cval=0.0)
-        axis.contour(across, up, smooth, levels=sorted(overlay.lines), colors=[INK], linewidths=0.7, alpha=0.8)
+        lines = axis.contour(across, up, smooth, levels=sorted(overlay.lines), colors=[INK], linewidths=0.7, alpha=0.8)
+        axis.clabel(lines, fmt=dict(overlay.lines), fontsize=7)
     axis.imshow(
         shown,
         cmap=SHARES,
@@ -244,14 +208,28 @@ def _outline(
     axis: Axes,
     region: Region,
     points: NDArray[np.float64],
-    across: NDArray[np.float64],
-    up: NDArray[np.float64],
+    at: tuple[NDArray[np.float64], NDArray[np.float64]],
+    name: str,
     colour: str,
+    number: int,
 ) -> None:
     level = np.minimum(region.sample(points), 5.0)
     if level.min() < 0:
-        axis.contour(across, up, level, levels=[0.0], colors=["black"], linewidths=3.0, alpha=0.55)
-        axis.contour(across, up, level, levels=[0.0], colors=[colour], linewidths=1.7)
+        axis.contour(*at, level, levels=[0.0], colors=["black"], linewidths=3.0, alpha=0.55)
+        lines = axis.contour(*at, level, levels=[0.0], colors=[colour], linewidths=1.7)
+        _label(axis, np.vstack([path.vertices for path in lines.get_paths()]), name, colour, number)
+
+
+def _label(axis: Axes, vertices: NDArray[np.float64], name: str, colour: str, number: int) -> None:
+    """A structure's name beside its contour, each structure's in another direction."""
+    angle = np.deg2rad(35.0 + 47.0 * number)
+    towards = np.array([-np.cos(angle), np.sin(angle)])  # to the right of the picture lie L and P
+    x, y = vertices[int(np.argmax(vertices @ towards))]
+    aside = (6 * np.cos(angle), 6 * np.sin(angle))
+    near: dict[str, Any] = {"xytext": aside, "textcoords": "offset points", "clip_on": True}
+    text = axis.annotate(shortened(name), (x, y), color=colour, fontsize=8, va="center", **near)
+    text.set_horizontalalignment("left" if np.cos(angle) > 0.1 else "right" if np.cos(angle) < -0.1 else "center")
+    text.set_path_effects([withStroke(linewidth=2.0, foreground="black", alpha=0.6)])
 
 
 def _dress(axis: Axes, plane: Plane, centre: NDArray[np.float64]) -> None:
@@ -290,13 +268,13 @@ def _scale_bar(axis: Axes) -> None:
     axis.set_ylim(y0, y1)
 
 
-def _legend(figure: Figure, names: list[str], title: str, has_image: bool) -> None:
-    lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in _colours()[: len(names)]]
-    figure.legend(
-        lines, names, loc="lower center", ncols=len(names), frameon=False, labelcolor=INK, fontsize=11, handlelength=1.6
-    )
+def _legend(figure: Figure, colours: Mapping[str, str], title: str, has_image: bool) -> None:
+    lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours.values()]
+    columns = min(len(lines), 6)
+    style: dict[str, Any] = {"ncols": columns, "frameon": False, "labelcolor": INK, "fontsize": 11, "handlelength": 1.6}
+    figure.legend(lines, [shortened(name) for name in colours], loc="upper center", bbox_to_anchor=(0.5, 0.05), **style)
     if title:
-        figure.suptitle(title, color=INK, fontsize=13, fontweight="bold", y=0.985)
+        entitle(figure, title)
     if has_image:
         low, high = WINDOW_HU
         note = f"window {low:.0f} to {high:.0f} HU".replace("-", "−")

@@ -1,104 +1,128 @@
-"""A study's answer: the smallest PTV that does what is wanted, in every case."""
+"""A study's answer: the smallest PTV that does what is wanted, in every case, and what supports that."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ptvkit.report.words import COLUMNS, cell_in_words
+
 FIGURES: Final = {
-    "contained": ("patients never out", True),
-    "within_2mm": ("patients never out by over 2 mm", True),
-    "dmin_95": ("patients with Dmin ≥ 95 %", True),
-    "d98_95": ("patients with D98 ≥ 95 %", True),
-    "ptv_cc": ("PTV, cc", False),
-    "organ_cc": ("organ inside PTV, outside CTV, cc", False),
-    "miss90_mm": ("miss that 9 of 10 stay within, mm", False),
-    "coverage_loss": ("covered volume lost, an index", True),
-    "time_out": ("share of the time with some of it out", True),
+    "contained": True,
+    "within_2mm": True,
+    "dmin_95": True,
+    "d98_95": True,
+    "ptv_cc": False,
+    "organ_cc": False,
+    "miss90_mm": False,
+    "coverage_loss": True,
+    "time_out": True,
 }
-"""Figures of the table that a page draws: their names, and whether they are shares."""
+"""Figures of the table that a page draws, and whether they are shares."""
 GOAL: Final = 0.90
+LEAST_MM: Final = 0.05
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The cell that answers a study.
+    """The cell (a combination of swept values) that answers a study.
 
     Attributes
     ----------
     values : tuple
         Of the swept keys.
-    share : float
-        Of the patients, in the worst case.
+    share, low, high : float
+        Of the patients, in the worst case, with the ends of its 95 % simulation interval.
+    contained, miss90_mm : float or None
+        Of the same cell, in its worst case.
     ptv_cc : float
         Mean over cases.
-    enough, tried : int
-        Cells that reach the goal, and all.
+    supported, tried : int
+        Cells whose interval lies above the goal in every case, and all cells.
     figure : str
-        Key of what was asked.
+        Key of the criterion.
     cases : int
     """
 
     values: tuple[Any, ...]
     share: float
+    low: float
+    high: float
+    contained: float | None
+    miss90_mm: float | None
     ptv_cc: float
-    enough: int
+    supported: int
     tried: int
     figure: str
     cases: int
 
 
-def chosen(rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> Chosen | None:
-    """The smallest PTV that reaches the goal in every case, else the cell that comes nearest; None without rows."""
+def chosen(rows: Sequence[Row], swept: Sequence[str]) -> Chosen | None:
+    """The smallest PTV whose interval lies above the goal in every case, else the best cell; None without rows."""
     whole = [row for row in rows if row["lesion"] == "all"]
     if not whole:
         return None
     figure = "dmin_95" if any(row.get("dmin_95", "") != "" for row in whole) else "contained"
-    cells: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    cells: dict[tuple[Any, ...], list[Row]] = {}
     for row in whole:
         cells.setdefault(tuple(row[key] for key in swept), []).append(row)
-    worth = [
-        (min(float(row[figure]) for row in group), sum(float(row["ptv_cc"]) for row in group) / len(group), values)
-        for values, group in cells.items()
-    ]
-    enough = [entry for entry in worth if entry[0] >= GOAL]
-    share, ptv_cc, values = (
-        min(enough, key=lambda entry: entry[1]) if enough else max(worth, key=lambda entry: entry[0])
-    )
-    return Chosen(
-        values=values,
-        share=share,
-        ptv_cc=ptv_cc,
-        enough=len(enough),
-        tried=len(worth),
-        figure=figure,
-        cases=len({row["case"] for row in whole}),
-    )
+    tried = [_summed_up(values, group, figure) for values, group in cells.items()]
+    supported = [one for one in tried if one["low"] >= GOAL]
+    best = min(supported, key=lambda one: one["ptv_cc"]) if supported else max(tried, key=lambda one: one["low"])
+    cases = len({row["case"] for row in whole})
+    return Chosen(**best, supported=len(supported), tried=len(tried), figure=figure, cases=cases)
+
+
+def _summed_up(values: tuple[Any, ...], group: Sequence[Row], figure: str) -> dict[str, Any]:
+    """A cell over its cases: the worst case, and the mean volume."""
+    worst = min(group, key=lambda row: float(_or(row.get(f"{figure}_low"), float(row[figure]))))
+    contained = [float(row["contained"]) for row in group if row.get("contained", "") != ""]
+    misses = [float(row["miss90_mm"]) for row in group if row.get("miss90_mm", "") != ""]
+    share = float(worst[figure])
+    return {
+        "values": values,
+        "share": share,
+        "low": float(_or(worst.get(f"{figure}_low"), share)),
+        "high": float(_or(worst.get(f"{figure}_high"), share)),
+        "contained": min(contained, default=None),
+        "miss90_mm": max(misses, default=None),
+        "ptv_cc": sum(float(row["ptv_cc"]) for row in group) / len(group),
+    }
+
+
+def _or(value: Any, other: float) -> Any:
+    return other if value in (None, "") else value
 
 
 def answer(found: Chosen | None, swept: Sequence[str]) -> str:
-    """The answer in a sentence."""
+    """The answer in words: what the interval's lower end supports, and how the same cell stands by containment."""
     if found is None:
         return "No case could be run; the reasons are below."
-    name = FIGURES[found.figure][0]
+    name = COLUMNS[found.figure]
     cases = "the case" if found.cases == 1 else "every case"
-    cell = cell_told(swept, found.values)
-    if not found.enough:
-        return (
-            f"No cell reaches {GOAL:.0%} of {name} in {cases}; the best, {cell}, has {found.share:.0%}"
-            f" with a PTV of {found.ptv_cc:.0f} cc. Simulated, given these inputs."
+    cell = cell_in_words(swept, found.values)
+    share = f"{found.share:.0%}, 95 % interval {found.low:.0%} to {found.high:.0%}"
+    if not found.supported:
+        first = (
+            f"No cell is shown to reach {GOAL:.0%} of {name} in {cases}. The best is {cell}: {share}"
+            f"{', in the worst case' if found.cases > 1 else ''}, with a PTV of {found.ptv_cc:.0f} cc."
         )
+        return f"{first} {_same_cell(found)}Simulated, given these inputs."
+    mean = " on average" if found.cases > 1 else ""
     return (
-        f"The smallest PTV with at least {GOAL:.0%} of {name} in {cases} has {found.ptv_cc:.0f} cc"
-        f"{' on average' if found.cases > 1 else ''}: {cell} ({found.share:.0%})."
-        f" {found.enough} of {found.tried} cells reach it. Simulated, given these inputs."
+        f"The smallest PTV with at least {GOAL:.0%} of {name} in {cases}, supported by the lower end of the interval,"
+        f" has {found.ptv_cc:.0f} cc{mean}: {cell} ({share}). {_same_cell(found)}"
+        f"{found.supported} of {found.tried} cells reach it. Simulated, given these inputs."
     )
 
 
-def cell_told(swept: Sequence[str], values: Sequence[Any]) -> str:
-    """A cell in words."""
-    return ", ".join(f"{key} = {told(value)}" for key, value in zip(swept, values, strict=True)) or "as asked"
-
-
-def told(value: Any) -> str:
-    """A value of the table, with four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _same_cell(found: Chosen) -> str:
+    """Containment and miss of the same cell."""
+    parts = []
+    if found.figure != "contained" and found.contained is not None:
+        parts.append(f"{found.contained:.0%} of patients are contained at every instant")
+    if found.miss90_mm is not None:
+        never = found.miss90_mm < LEAST_MM
+        parts.append(f"9 in 10 patients {'never miss' if never else f'miss by less than {found.miss90_mm:.1f} mm'}")
+    return f"In the same cell {' and '.join(parts)}. " if parts else ""

@@ -1,17 +1,12 @@
 """A study as one page that can be read in a meeting: no network, no other files."""
 
-import base64
-import io
 import json
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
-
-import jinja2
-from markupsafe import Markup
 
 from ptvkit.dose.result import NOTE as DOSE_NOTE
 from ptvkit.errors import PtvkitError, PtvkitWarning
@@ -19,11 +14,15 @@ from ptvkit.io.files import write_whole
 from ptvkit.io.nifti import read_image
 from ptvkit.io.provenance import versions
 from ptvkit.motion.result import NOTE
+from ptvkit.report.pages import embedded, rendered, script
 from ptvkit.report.planes import target_figure
-from ptvkit.report.study_answer import FIGURES, Chosen, answer, cell_told, chosen, told
+from ptvkit.report.scene import scene_of
+from ptvkit.report.study_answer import FIGURES, Chosen, answer, chosen
+from ptvkit.report.study_asked import asked_in_words, errors_table
 from ptvkit.report.study_closeup import closeups
-from ptvkit.report.style import PAPER, names_as_text
-from ptvkit.report.volumes import VOXEL_MM, Pictured, volumes_of
+from ptvkit.report.style import png_address
+from ptvkit.report.words import SHARES_NOTE, cell_in_words, number, words_of
+from ptvkit.work.closeup import cell_with
 from ptvkit.work.results import NAME, read_rows
 from ptvkit.work.structures import structures_of
 from ptvkit.work.study import Outcome, Plan
@@ -31,6 +30,13 @@ from ptvkit.work.study_tasks import request_of
 
 MOST_ROWS: Final = 2000
 MOST_PICTURES: Final = 6
+SCRIPTS: Final = {
+    "plotly": "plotly-basic.min.js",
+    "script": "page.js",
+    "planes": "planes.js",
+    "viewer": "viewer.js",
+    "closer_script": "closeup.js",
+}
 SHOWN: Final = (
     *("case", "lesion", "ptv_cc", "organ_cc", "contained", "within_2mm"),
     *("dmin_95", "d98_95", "miss90_mm", "time_out"),
@@ -55,42 +61,41 @@ def write_study_page(plan: Plan, outcome: Outcome, folder: Path) -> Path:
 
 def _page(plan: Plan, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> str:
     swept = list(plan.cells[0].values)
-    home = files("ptvkit.report").joinpath("page")
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
-        home.joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
     columns = [name for name in (*SHOWN[:2], *swept, *SHOWN[2:]) if any(row.get(name, "") != "" for row in rows)]
     has_dose = "dmin_95" in columns
-    shown = _pictured(plan, outcome)
     found = chosen(rows, swept)
+    shown = _pictured(plan, outcome, found)
     closer = closeups(plan, outcome, found)
-    return page.render(
-        title=f"Margins of {len(plan.cases)} case{'s' if len(plan.cases) > 1 else ''}, {len(plan.cells)} cells",
-        answer=answer(found, swept),
-        cell="" if found is None else cell_told(swept, found.values),
-        closeups=_embedded(closer),
-        closer=len(closer),
-        note=DOSE_NOTE if has_dose else NOTE,
-        asked=_asked(plan),
-        pictures=[(case.name, picture) for case, picture in zip(shown, map(_picture, shown), strict=True)],
-        volumes=_embedded([volumes_of(case) for case in shown]),
-        step=VOXEL_MM,
-        rows=[{name: told(row.get(name, "")) for name in columns} for row in rows[:MOST_ROWS]],
-        left_out=max(0, len(rows) - MOST_ROWS),
-        columns=columns,
-        failed=sorted(outcome.failed.items()),
-        warned=outcome.warned,
-        methods=methods(plan, has_dose=has_dose),
-        provenance=_provenance(plan),
-        study=json.dumps(plan.content, indent=1, default=str),
-        data=_embedded(_data(rows, swept, found)),
-        css=Markup(home.joinpath("page.css").read_text(encoding="utf-8")),
-        plotly=_script("plotly-basic.min.js"),
-        script=_script("page.js"),
-        niivue=_script("niivue.umd.js") if shown else "",
-        viewer=_script("viewer.js"),
-        closer_script=_script("closeup.js"),
-    )
+    cell = "" if found is None else cell_in_words(swept, found.values)
+    values = {
+        "title": f"Margins of {_count(len(plan.cases), 'case')}, {_count(len(plan.cells), 'cell')}",
+        "answer": answer(found, swept),
+        "cell": cell,
+        "has_rows": bool(rows),
+        "closeups": embedded(closer),
+        "closer": len(closer),
+        "note": DOSE_NOTE if has_dose else NOTE,
+        "shares_note": SHARES_NOTE,
+        "asked": asked_in_words(plan),
+        "errors": errors_table(plan),
+        "pictures": [(scene["name"], picture) for scene, picture in shown],
+        "scenes": embedded([scene for scene, _ in shown]),
+        "rows": [{name: number(row.get(name, "")) for name in columns} for row in rows[:MOST_ROWS]],
+        "left_out": max(0, len(rows) - MOST_ROWS),
+        "columns": [(name, words_of(name)) for name in columns],
+        "failed": sorted(outcome.failed.items()),
+        "warned": outcome.warned,
+        "methods": methods(plan, has_dose=has_dose),
+        "provenance": _provenance(plan),
+        "study": json.dumps(plan.content, indent=1, default=str),
+        "data": embedded(_data(plan, rows, swept, found)),
+        **{name: script(file) for name, file in SCRIPTS.items()},
+    }
+    return rendered("report.html.j2", values)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def methods(plan: Plan, *, has_dose: bool) -> list[str]:
@@ -121,51 +126,25 @@ def methods(plan: Plan, *, has_dose: bool) -> list[str]:
     return [text, limits]
 
 
-def _asked(plan: Plan) -> list[tuple[str, str]]:
-    ask = plan.content.get("simulation", {})
-    names = ", ".join(case.name for case in plan.cases[:12]) + (", …" if len(plan.cases) > 12 else "")
-    found = [("cases", f"{len(plan.cases)}: {names}")]
-    for key in plan.cells[0].values:
-        values = list(dict.fromkeys(str(cell.values[key]) for cell in plan.cells))
-        found.append((key, ", ".join(values[:20]) + (", …" if len(values) > 20 else "")))
-    found += [
-        (key, json.dumps(plan.content[key], default=str))
-        for key in ("targets", "guidance", "breathing", "dose")
-        if key in plan.content
-    ]
-    return [*found, ("simulation", ", ".join(f"{key} {value}" for key, value in ask.items()))]
-
-
-def _pictured(plan: Plan, outcome: Outcome) -> list[Pictured]:
-    """Some cases, with the targets of the first cell."""
-    found = []
+def _pictured(plan: Plan, outcome: Outcome, found: Chosen | None) -> list[tuple[dict[str, Any], str]]:
+    """The viewer's data and three planes as a picture of some cases, with the targets of the chosen cell."""
+    if found is None:
+        return []
+    cell = cell_with(plan, found.values)
+    shown = []
     for case in [case for case in plan.cases if case.name not in outcome.failed][:MOST_PICTURES]:
         try:
-            request = request_of(plan.request, case, plan.cells[0].values)
-            gtv, ctv, ptv = structures_of(request)
-            image = None if request.tables.cases.image is None else read_image(request.tables.cases.image)
-        except PtvkitError:
+            request = request_of(plan.request, case, cell.values)
+            named = dict(zip(("GTV", "CTV", "PTV"), structures_of(request), strict=True))
+            name = request.tables.cases.image
+            image = None if name is None else read_image(name)
+        except PtvkitError:  # its files have gone since
             continue
-        found.append(Pictured(name=case.name, gtv=gtv, ctv=ctv, ptv=ptv, image=image))
-    return found
-
-
-def _picture(case: Pictured) -> str:
-    """Three planes as a PNG."""
-    named = {"GTV": case.gtv, "CTV": case.ctv, "PTV": case.ptv}
-    image, grid = (None, None) if case.image is None else case.image
-    structures = {name: one for name, one in named.items() if one is not None}
-    figure = target_figure(image, grid, structures, title=case.name, centre_mm=None)
-    stream = io.BytesIO()
-    names_as_text(figure)
-    figure.savefig(stream, format="png", dpi=90, facecolor=PAPER)
-    return base64.b64encode(stream.getvalue()).decode()
-
-
-def _script(name: str) -> Markup:
-    """A script that does not end the element that it stands in."""
-    text = files("ptvkit.report").joinpath("page", name).read_text(encoding="utf-8")
-    return Markup(text.replace("</script", "<\\/script"))
+        structures = {role: one for role, one in named.items() if one is not None}
+        values, grid = image or (None, None)
+        figure = target_figure(values, grid, structures, title=case.name)
+        shown.append((scene_of(structures, image, name=case.name), png_address(figure)))
+    return shown
 
 
 def _provenance(plan: Plan) -> list[tuple[str, str]]:
@@ -174,26 +153,18 @@ def _provenance(plan: Plan) -> list[tuple[str, str]]:
     return [*told, ("written", datetime.now(UTC).isoformat(timespec="seconds"))]
 
 
-def _data(rows: Sequence[Mapping[str, Any]], swept: Sequence[str], found: Chosen | None) -> dict[str, Any]:
-    figures = [
-        {"key": key, "name": name, "share": share}
-        for key, (name, share) in FIGURES.items()
-        if any(row.get(key, "") != "" for row in rows)
-    ]
-    names = [str(one["key"]) for one in figures]
+def _data(plan: Plan, rows: Sequence[Mapping[str, Any]], swept: Sequence[str], found: Chosen | None) -> dict[str, Any]:
+    names = [key for key in FIGURES if any(row.get(key, "") != "" for row in rows)]
     ends = [f"{name}_{end}" for name in names for end in ("low", "high")]
     keys = ["case", "lesion", *swept, *names, *ends]
     return {
-        "swept": list(swept),
+        "swept": [{"key": key, "name": words_of(key)} for key in swept],
         "along": swept[0] if swept else "case",
         "by": swept[1] if len(swept) > 1 else "",
-        "figures": figures,
+        "figures": [{"key": key, "name": words_of(key), "share": FIGURES[key]} for key in names],
         "figure": "" if found is None else found.figure,
+        "chosen": {} if found is None else dict(zip(swept, found.values, strict=True)),
+        "command": f"ptvkit simulate --study {shlex.quote(plan.source)}",
         "cases": sorted({str(row["case"]) for row in rows}),
         "rows": [{key: row[key] for key in keys if row.get(key, "") != ""} for row in rows],
     }
-
-
-def _embedded(data: Any) -> Markup:
-    """JSON that ends no script, whatever a case is called."""
-    return Markup(json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026"))

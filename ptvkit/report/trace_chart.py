@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from ptvkit.motion.cycles import TraceStatistics, position_histogram
 from ptvkit.motion.trajectory import Trajectory
-from ptvkit.report.style import AXES, INK, dress_chart, legend, new_figure
+from ptvkit.report.style import AXES, INK, dress_chart, entitle, legend, new_figure
 
 TOWARDS: Final = {"LR": "towards R", "AP": "towards A", "SI": "towards S"}
 
@@ -31,6 +31,6 @@ def trace_figure(trace: Trajectory, statistics: TraceStatistics, *, title: str =
     rows[2][0].set_xlabel("s", color=INK)
     rows[2][1].set_xlabel("share of the time per mm", color=INK)
     legend(rows[0][0], loc="upper right", ncols=2)
-    figure.suptitle(title or trace.name, color=INK, fontsize=12, fontweight="bold")
+    entitle(figure, title or trace.name)
     figure.subplots_adjust(left=0.06, right=0.985, top=0.90, bottom=0.08, hspace=0.32)
     return figure

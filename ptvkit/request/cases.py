@@ -67,8 +67,7 @@ def _cases(text: str, leave_out: Path | None) -> list[Case]:
     """A mask, those of a folder, or those that a pattern matches."""
     if text.startswith(PHANTOM) or Path(text).is_file():
         return [Case(name=_name(text), values={"cases.gtv": text})]
-    ref = StructureRef.parse(text)
-    if ref.name is not None and ref.path.is_file():
+    if not Path(text).is_dir() and StructureRef.parse(text).path.is_file():
         return [Case(name=_name(text), values={"cases.gtv": text})]
     cases = find_cases(text, leave_out=Path("/dev/null") if leave_out is None else leave_out)
     return [Case(name=case.name, values={"cases.gtv": str(case.path)}) for case in cases]

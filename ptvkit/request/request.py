@@ -119,7 +119,10 @@ class Request:
                 content = map_files(content, _beside(Path(source)))
         changes = {key: plain_value(value) for key, value in (overrides or {}).items()}
         return cls(
-            content=with_values(content, changes, name), source=name, overrides=changes, labels=dict(labels or {})
+            content=with_values(content, changes, name),
+            source=name,
+            overrides=changes,
+            labels={key: key for key in changes} | dict(labels or {}),
         )
 
     def with_values(self, values: Mapping[str, Any]) -> Self:
@@ -229,7 +232,7 @@ def _checked(content: Mapping[str, Any], source: str, labels: Mapping[str, str])
         return Tables.model_validate(dict(content))
     except ValidationError as error:
         key, text = mistake(error, Tables)
-        by_hand = next((label for one, label in labels.items() if key == one or key.startswith(f"{one}.")), None)
+        by_hand = next((label for one, label in labels.items() if one == key or f"{one}.".startswith(f"{key}.")), None)
         where = f"{line_in(source, error)}: {key}" if by_hand is None else by_hand
         raise FileError(f"{where}: {text}") from None
 

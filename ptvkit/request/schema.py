@@ -42,21 +42,18 @@ def _kind(value: Any) -> str:
     return WORD if isinstance(value, str) else TABLE
 
 
-def _margin(value: Any) -> Any:
+def _margin(value: Any, *, name_sides: bool = False) -> Any:
     """A margin: a number, text, or a table of letters, axes and ``all``; kept as written."""
     try:
-        as_margin(value, "the margin")
+        as_margin(value, "margin", name_sides=name_sides)
     except MarginError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).removeprefix("margin: ")) from None
     return value
 
 
 def _sides(value: Any) -> Any:
     """A breathing margin: each of its sides is named."""
-    one_figure = isinstance(value, int | float) and value != 0
-    if one_figure or (isinstance(value, str) and value and "=" not in value):
-        raise ValueError("name each side, as in 'S=12,I=18'; one figure could mean either or both")
-    return _margin(value or 0.0)
+    return _margin(value or 0.0, name_sides=True)
 
 
 MarginValue = Annotated[Any, BeforeValidator(_margin)]
@@ -199,6 +196,7 @@ class DoseTable(Table):
     # idealised: conformal to the PTV
     penumbra_mm: Vector = 3.2
     edge_level: float = 0.95
+    prescribed_to: Literal["plateau", "edge"] = "plateau"
     # from a file
     file: FileName | None = None
     units: Literal["Gy", "cGy"] | None = None

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from ptvkit.dose.criteria import TABLED
 from ptvkit.dose.result import DoseResult
 from ptvkit.dose.simulate import simulate_dose
 from ptvkit.io.requests import InputFiles
@@ -255,12 +256,12 @@ def _rows(
 
 def _doses(dose: DoseResult) -> Row:
     row: Row = {}
-    for name in ("dmin", "d98"):
-        values = dose.metric(f"{name}_gy")
+    for name in TABLED:
+        values = dose.metric(name)
         row |= {f"{name}_p10_gy": float(np.quantile(values, 0.1)), f"{name}_median_gy": float(np.median(values))}
         if dose.prescription_gy is not None:
-            row |= _spread(f"{name}_95", dose.probability(f"{name}_gy", 0.95 * dose.prescription_gy))
-    return row | {"mean_gy": float(dose.metric("mean_gy").mean())}
+            row |= _spread(f"{name}_95", dose.probability(f"{name}>=0.95"))
+    return row | {"mean_gy": float(dose.metric("mean").mean())}
 
 
 def _spread(name: str, estimate: Estimate) -> Row:

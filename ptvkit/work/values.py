@@ -60,16 +60,18 @@ def dose_of(request: Request, ptv: Structure) -> Dose | None:
     return None if table is None else _made(request.source, "[dose]", partial(_dose, table, ptv))
 
 
+IDEALISED: Final = {"penumbra_mm", "edge_level", "prescribed_to"}
+"""Keys of [dose] that describe an idealised dose, without a file."""
+
+
 def _dose(table: DoseTable, ptv: Structure) -> Dose:
-    idle = sorted(
-        table.model_fields_set & ({"units", "covers"} if table.file is None else {"penumbra_mm", "edge_level"})
-    )
+    idle = sorted(table.model_fields_set & ({"units", "covers"} if table.file is None else IDEALISED))
     if idle:
         raise DoseError(f"{idle[0]} has no meaning {'without' if table.file is None else 'with'} file; remove it")
     if table.file is None:
         if table.prescription_gy is None:
             raise DoseError("prescription_gy is missing; the prescription is never guessed")
-        return conformal_dose(ptv, table.prescription_gy, table.penumbra_mm, table.edge_level)
+        return conformal_dose(ptv, table.prescription_gy, table.penumbra_mm, table.edge_level, table.prescribed_to)
     dose = read_dose(table.file, units=table.units, prescription_gy=table.prescription_gy)
     if table.covers is None:
         return dose

@@ -61,7 +61,7 @@ def test_dose_table_files_and_limits(plan: dict[str, Path], tmp_path: Path, caps
     ("more", "says"),
     [
         (["--units", "rad"], "units 'rad': use 'Gy' or 'cGy'"),
-        (["--metric", "D95"], "metric 'D95': there is none of that name; use one like Dmin"),
+        (["--metric", "D195"], "metric 'D195': there is none of that name; use one like Dmin"),
         (
             ["--limits", "none.toml"],
             "none.toml: no such file; check the path, and give a .toml file, or liver-protocol",
@@ -87,7 +87,7 @@ def test_dose_refuses(
 def test_limits_with_a_wrong_key(plan: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for text, says in (
         ('[[limits]]\nstructure = "a"\nmetric = "Dmax"\nat_mots = 3', "at_mots: no such key; did you mean at_most?"),
-        ('[[limits]]\nstructure = "a"\nmetric = "D95"', "[[limits]] 1: metric 'D95'"),
+        ('[[limits]]\nstructure = "a"\nmetric = "D195"', "[[limits]] 1: metric 'D195'"),
         ("# none\n", "has no [[limits]]"),
         ("[[limits", "is not TOML"),
     ):
@@ -170,7 +170,7 @@ def test_recipe_held_against_a_simulation(plan: dict[str, Path], capsys: pytest.
         (["stroom", "--systematic", "2", "--random", "3", "--penumbra", "3"], "--penumbra has no meaning for stroom"),
         (["van-herk", "--systematic", "a", "--random", "3"], "--systematic a: give one number, or three"),
         (["van-herk", "--systematic", "2", "--error", "x:1/1"], "--error and --systematic: give one or the other"),
-        (["antolak-rosen", "--random", "3", "--check", "x.nii"], "--check needs --systematic and --random"),
+        (["prv", "--systematic", "3", "--check", "x.nii"], "--check needs --systematic and --random"),
         (["van-herk", "--systematic", "2", "--random", "3", "--check", "x.nii"], "x.nii: no such file"),
     ],
 )

@@ -99,12 +99,30 @@ def test_finer_grid_and_padding(gtv: Path, tmp_path: Path) -> None:
     assert content(tmp_path / "out")["cut_cc"]["ptv_outside_image"] == 0
 
 
-def test_margin_that_leaves_the_image_is_told(gtv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(gtv, "--ctv", "20", "--ptv", "20", "-o", tmp_path / "out") == 0
+def test_a_mask_that_the_image_would_cut_needs_consent(
+    gtv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = (gtv, "--ctv", "20", "--ptv", "20", "-o", tmp_path / "out")
+    assert run(*wide) == 2
     told = capsys.readouterr().err
-    assert "PTV" in told
-    assert "--pad" in told
+    assert told.count("\n") == 1
+    assert all(word in told for word in ("ptv", "--pad", "--allow-cut"))
+    assert not (tmp_path / "out").exists()
+    assert run(*wide, "--allow-cut") == 0
+    assert "PTV" in capsys.readouterr().err
     assert any("fall outside the image" in line for line in content(tmp_path / "out")["warnings"])
+
+
+def test_an_image_that_misses_the_target_is_refused(
+    gtv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = AFFINE.copy()
+    away[2, 3] = 300.0
+    other = write(tmp_path / "slice.nii.gz", np.zeros((60, 33, 1), np.uint8), away)
+    for consent in ((), ("--allow-cut",)):
+        assert run(gtv, *MARGINS, "--grid", other, *consent, "-o", tmp_path / "out") == 2
+        assert "ctv: its mask would be empty" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
 
 
 def test_limit_avoid_and_evaluation(gtv: Path, tmp_path: Path) -> None:

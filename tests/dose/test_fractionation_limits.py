@@ -31,6 +31,22 @@ def test_two_phases(ratio: float, bed18: float, bed12: float, eqd18: float, eqd1
     assert total.values[0, 0, 0] == pytest.approx(eqd18 + eqd12, rel=1e-5)
 
 
+def test_the_prescription_is_converted_like_the_dose() -> None:
+    whole = flat(30.6, prescription_gy=30.6)
+    assert pk.bed(whole, 18, 3).prescription_gy == pytest.approx(47.94, rel=1e-5)
+    assert pk.eqd2(whole, 18, 3).prescription_gy == pytest.approx(28.764, rel=1e-5)
+
+
+def test_what_is_converted_is_not_converted_again() -> None:
+    once = pk.eqd2(flat(30.6, frame="CT", name="phase"), 18, 3)
+    assert once.quantity == "eqd2"
+    with pytest.raises(pk.DoseError, match="EQD2 of phase: is EQD2 already"):
+        pk.bed(once, 18, 3)
+    with pytest.raises(pk.DoseError, match="eqd2 and physical doses do not add"):
+        pk.plan_sum([once, flat(1, frame="CT")])
+    assert pk.plan_sum([once, once]).quantity == "eqd2"
+
+
 def test_before_summing_is_not_after() -> None:
     """Voxel by voxel: half of the dose is more than halved."""
     values = np.full(GRID.shape, 20.0)
@@ -80,7 +96,13 @@ def test_limits_pass_and_fail() -> None:
     assert checks[0].value == liver.mean_gy
     assert checks[3].value is None
     assert [limit.goal for limit in limits] == ["≤ 29 Gy", "≥ 99 %", "told only", "≤ 40 Gy"]
+    exactly = [pk.DoseLimit(structure="liver", metric="mean", at_most=liver.mean_gy, at_least=liver.mean_gy)]
+    assert pk.check_limits({"liver": liver}, exactly)[0].passed is True
+    covered = pk.DoseLimit(structure="liver", metric="V95", at_least=0.98)
+    assert (covered.unit, pk.check_limits({"liver": liver}, [covered])[0].value) == ("share", liver.volume_at(28.5))
+    with pytest.raises(pk.DoseError, match="is told by coverage, not by a dose"):
+        pk.DoseLimit(structure="liver", metric="contained")
     with pytest.raises(pk.DoseError, match="none of that name"):
-        pk.DoseLimit(structure="cord", metric="D95", at_most=40)
+        pk.DoseLimit(structure="cord", metric="D195", at_most=40)
     with pytest.raises(pk.DoseError, match="cord, Dmax, at_most"):
         pk.DoseLimit(structure="cord", metric="Dmax", at_most=-1)

@@ -123,6 +123,8 @@ def test_small_targets_take_35_mm3() -> None:
 def test_metrics_by_name() -> None:
     found = pk.dose_metrics(pk.conformal_dose(ball(20), 10.0), ball(18))
     assert found.value("D95%") == found.value("d 95 %") == found.d95_gy
+    assert found.value("D95") == found.d95_gy
+    assert found.value("V95") == found.volume_at(9.5)
     assert found.value("Dmean") == found.value("mean") == found.mean_gy
     assert found.value("D2cc") == found.dose_at_cc(2)
     assert found.value("D35mm3") == found.value("D35 mm³") == found.d35mm3_gy
@@ -130,7 +132,7 @@ def test_metrics_by_name() -> None:
     assert found.value("V9.5Gy") == pytest.approx(100 * found.volume_at(9.5))
     assert found.value("V9.5Gy_cc") == pytest.approx(found.volume_at_cc(9.5))
     assert [unit_of(name) for name in ("Dmax", "mean", "V20Gy", "V20Gy_cc", "D2cc")] == ["Gy", "Gy", "%", "cc", "Gy"]
-    for wrong in ("D95", "V20", "D101%", "dose", ""):
+    for wrong in ("D101%", "D101", "V101%", "dose", ""):
         with pytest.raises(pk.DoseError, match=r"there is none of that name; use one like Dmin, Dmax"):
             found.value(wrong)
 

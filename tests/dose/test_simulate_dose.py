@@ -8,8 +8,11 @@ from scipy import special
 
 import ptvkit as pk
 from ptvkit.dose.blur import blur_of
-from ptvkit.dose.simulate import prepare_dose
+from ptvkit.dose.points import Points
+from ptvkit.dose.simulate import accumulated, prepare_dose
 from ptvkit.geometry.grid import Grid
+from ptvkit.motion.course import Drawn
+from ptvkit.motion.guidance import Part
 from tests.conftest import AXES
 from tests.motion.bodies import ball
 
@@ -208,3 +211,81 @@ def test_what_cannot_be_simulated() -> None:
         pk.simulate_dose(dose, ctv, course, patients=900_000_000)
     with pytest.raises(pk.DoseError, match="prescription_gy"):
         pk.simulate_dose(dose, ctv, course, patients=5, prescription_gy=-1)
+
+
+OF_FRACTIONS = [
+    (0.0, 3.0, 3, 56.8001, 47.2500),
+    (0.0, 3.0, 10, 36.7917, 32.8125),
+    (1.644854 * 3.2, 6.0, 3, 114.3493, 104.6861),
+    (1.644854 * 3.2, 6.0, 10, 68.2848, 64.2585),
+    (1.644854 * 3.2, 10.0, 3, 104.0040, 79.3454),
+    (1.644854 * 3.2, 10.0, 10, 61.0049, 50.7305),
+]
+
+
+@pytest.mark.parametrize(("edge", "far", "ratio", "between", "within"), OF_FRACTIONS)
+def test_eqd2_is_formed_in_each_fraction(edge: float, far: float, ratio: float, between: float, within: float) -> None:
+    """3 × 15 Gy, Φ((c − x)/3.2) along SI: one of three positions in each fraction, or all three in each."""
+    affine = np.diag([4.0, 4, 1, 1])
+    affine[:3, 3] = -16, -16, -40
+    grid = Grid(shape=(9, 9, 81), affine=affine)
+    height = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1))[..., 2]
+    dose = pk.Dose(values=45 * special.ndtr((edge - height) / 3.2), grid=grid)
+    course = pk.Course(setup=[pk.SetupError(systematic_mm=1)], fractions=3)
+    ready = prepare_dose(dose, ball(6, (0, 0, 0)), course, alpha_beta_gy=ratio)
+    point = np.zeros((1, 3))
+    ready = replace(ready, lesions=(Points(inner=point, volume_cc=np.ones(1), surface=point),))
+    positions = np.array([-far, 0.0, far])
+    one_each = np.zeros((1, 3, 3, 3))
+    one_each[..., 2] = positions[:, None]
+    all_in_each = np.zeros((1, 3, 3, 3))
+    all_in_each[..., 2] = positions
+    for wave, truth in ((one_each, between), (all_in_each, within)):
+        still = Part("none", "nothing", np.zeros((1, 3, 3)))
+        drawn = Drawn(parts=(still,), wave_mm=wave, rotations_rad=None, time_s=None, samples=3)
+        assert accumulated(ready, drawn)[0].dmin_gy == pytest.approx(truth, rel=2e-3)
+
+
+def test_eqd2_of_a_course() -> None:
+    """Without displacements it is the plan's EQD2; breathing costs less than EQD2 before motion would say."""
+    ctv = ball(9, CENTRE)
+    dose = pk.conformal_dose(pk.expand(ctv, pk.Margin.uniform(3)), 45.0)
+    still = pk.simulate_dose(dose, ctv, pk.Course(setup=[pk.SetupError()], fractions=3), patients=3, alpha_beta_gy=3)
+    planned = pk.dose_metrics(pk.eqd2(dose, 3, 3), ctv)
+    assert still.quantity == "eqd2"
+    assert still.prescription_gy == pytest.approx(45 * (1 + 15 / 3) / (1 + 2 / 3))
+    for name in ("dmin", "d98", "mean"):
+        assert still.metric(f"{name}_eqd2_gy") == pytest.approx(planned.value(name), rel=0.01)
+        assert still.metric(name) == pytest.approx(still.planned[f"{name}_eqd2_gy"], rel=0.003)
+    with pytest.raises(pk.DoseError, match="use one of dmin_eqd2_gy"):
+        still.metric("dmin_gy")
+    breathing = pk.Breathing.lujan(amplitude_mm=(0, 0, 20), inhale=(0, 0, -1), reference="time_mean")
+    moving = pk.Course(breathing=breathing, fractions=3)
+    moved = pk.simulate_dose(dose, ctv, moving, patients=4, alpha_beta_gy=3, seed=1).metric("dmin")
+    physical = pk.simulate_dose(dose, ctv, moving, patients=4, seed=1).metric("dmin_gy")
+    np.testing.assert_allclose(moved, physical * (1 + physical / 9) / (1 + 2 / 3), rtol=0.02)
+    assert "EQD2" in " ".join(still.table()[0])
+
+
+def test_a_plan_in_eqd2_is_not_accumulated() -> None:
+    dose, ctv, course = case()
+    for given in (pk.eqd2(dose, 12, 10), pk.bed(dose, 12, 10)):
+        with pytest.raises(pk.DoseError, match="already; give the physical dose, and alpha_beta_gy"):
+            pk.simulate_dose(given, ctv, course, patients=5)
+    with pytest.raises(pk.DoseError, match="alpha_beta_gy"):
+        pk.simulate_dose(dose, ctv, course, patients=5, alpha_beta_gy=0)
+
+
+@pytest.mark.statistics
+@pytest.mark.parametrize(
+    ("edge", "margin", "whole", "most"), [(0.65, 5.45768, 0.840750, 0.892781), (0.95, 6.951915, 0.844875, 0.975549)]
+)
+def test_prescribed_at_the_edge(edge: float, margin: float, whole: float, most: float) -> None:
+    """A ball of 15 mm, many fractions: shares with a minimum dose of 100 % and 95 % of the surface's."""
+    ctv = ball(15, CENTRE)
+    dose = pk.conformal_dose(pk.expand(ctv, pk.Margin.uniform(margin)), 45.0, 3.2, edge, "edge")
+    assert float(dose.values.max()) == pytest.approx(45 / edge, rel=1e-3)
+    course = pk.Course(setup=[pk.SetupError(systematic_mm=2, random_mm=3)], fractions=300)
+    found = pk.simulate_dose(dose, ctv, course, patients=1000, seed=4)
+    assert found.probability("dmin>=1") == pytest.approx(whole, abs=0.03)
+    assert found.probability("dmin>=0.95") == pytest.approx(most, abs=0.03)

@@ -1,10 +1,17 @@
 """The margin as a value."""
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ptvkit as pk
 from ptvkit import Margin, MarginError
+from ptvkit.margins.margin import as_margin
+from tests.motion.bodies import ball
 
 LENGTHS = st.floats(0, 50)
 SIDES = ("right", "left", "anterior", "posterior", "superior", "inferior")
@@ -56,3 +63,53 @@ def test_parsed(text: str, expected: Margin) -> None:
 def test_text_that_is_no_margin(text: str) -> None:
     with pytest.raises(MarginError):
         Margin.parse(text)
+
+
+def test_a_margin_as_users_write_it() -> None:
+    six = {"right": 10, "left": 10, "anterior": 10, "posterior": 10, "superior": 12, "inferior": 10}
+    for margin in (Margin("10,S=12"), Margin(10, superior=12), Margin({"all": 10, "S": 12}), as_margin("10,S=12")):
+        assert {name: getattr(margin, name) for name in six} == six
+    assert Margin(np.float32(7.5)) == Margin.uniform(7.5)
+    assert as_margin({"SI": 8, "all": 5, "I": 9}) == Margin(5, superior=8, inferior=9)
+    assert Margin(10, superior=0).superior == 0
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(SIDES, LENGTHS)))
+def test_repr_makes_the_margin_again(sides: dict[str, float]) -> None:
+    margin = Margin(**{side: round(length, 3) for side, length in sides.items()})
+    assert eval(repr(margin)) == margin
+    assert len(repr(margin)) < 120
+
+
+TARGET = ball(8.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda margin: pk.expand(TARGET, margin), "margin"),
+        (lambda margin: pk.contract(TARGET, margin), "margin"),
+        (lambda margin: pk.prv(TARGET, margin), "margin"),
+        (lambda margin: pk.wall(TARGET, thickness_mm=margin), "thickness_mm"),
+        (lambda margin: pk.ring(TARGET, inner_mm=1, outer_mm=margin), "outer_mm"),
+        (lambda margin: pk.make_targets(TARGET, ctv=margin, ptv=3).ctv, "ctv"),
+        (lambda margin: pk.make_targets(TARGET, ctv=1, ptv=margin).ptv, "ptv"),
+        (lambda margin: pk.make_targets(TARGET, ctv=1, ptv=[margin]).ptv, "ptv of lesion 1"),
+    ],
+)
+def test_every_entry_takes_numbers_text_and_tables(call: Callable[[Any], pk.Region], argument: str) -> None:
+    written = (2, "2", {"all": 2}, Margin.uniform(2))
+    assert len({round(call(margin).volume_cc, 6) for margin in written}) == 1
+    for wrong in ("2mm", -1, None, True, {"X": 1}, "Q=3"):
+        with pytest.raises(MarginError, match=f"^{argument}: "):
+            call(wrong)
+
+
+def test_a_breathing_margin_names_its_sides() -> None:
+    for wrong in (5, 5.0, "5", np.float64(5)):
+        with pytest.raises(MarginError, match=r"^breathing: 5.*name each side"):
+            pk.make_targets(TARGET, ctv=1, ptv=2, breathing=wrong)
+    with_breathing = pk.make_targets(TARGET, ctv=0, ptv=2, breathing={"S": 3, "I": 6})
+    at_once = pk.make_targets(TARGET, ctv=0, ptv="2,S=5,I=8")
+    np.testing.assert_array_equal(with_breathing.ptv.level, at_once.ptv.level)
+    assert pk.make_targets(TARGET, ctv=0, ptv=2, breathing=0).breathing.is_zero

@@ -1,18 +1,22 @@
 """GTV → CTV → PTV: what shapes which, and what is told."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from ptvkit import (
+    Grid,
     GridError,
     Margin,
     MarginError,
     Mask,
     MaskError,
     PtvkitWarning,
+    Region,
     Targets,
     contract,
     expand,
@@ -21,6 +25,9 @@ from ptvkit import (
     make_targets,
     region_from_mask,
 )
+from ptvkit.margins.barriers import stay_out
+from ptvkit.margins.targets import unlike_asked
+from ptvkit.margins.voxel import expand_voxels
 
 AFFINE = np.array([[-1.0, 0, 0, 40.0], [0, -1.0, 0, 35.0], [0, 0, 2.5, -50.0], [0, 0, 0, 1.0]])
 SHAPE = (84, 76, 44)
@@ -137,7 +144,7 @@ def test_each_lesion_with_its_own_margin() -> None:
     grown = expand(Mask.from_array(mask.array & apart, AFFINE), Margin(anterior=6)).array
     np.testing.assert_array_equal(ptv & apart, grown)
     assert targets.warnings == ()
-    with pytest.raises(MarginError, match="3 PTV margins for 2 lesions"):
+    with pytest.raises(MarginError, match="ptv: 3 margins for 2 lesions"):
         make_targets(mask, ctv=FIVE, ptv=[FIVE] * 3)
 
 
@@ -201,3 +208,59 @@ def test_very_large_margins_go_on_on_a_coarser_grid() -> None:
     # nodes of 1 mm at the start and 2 mm at the end: .1 mm of a radius of 101 mm
     assert grown.volume_cc == pytest.approx(4 / 3 * np.pi * (radius + 100) ** 3 / 1000, rel=0.005)
     assert extent(grown)["S"] - extent(region)["S"] == pytest.approx(100, abs=0.3)
+
+
+def test_each_lesion_tells_the_margins_that_it_reached() -> None:
+    targets = make_targets(two_lesions(22), ctv=[FIVE, Margin()], ptv=[FIVE, Margin(anterior=6, superior=12)])
+    first, second = (lesion.achieved for lesion in targets.lesions)
+    assert first["ctv"] == pytest.approx(dict.fromkeys("RLAPSI", 5), abs=0.1)
+    assert second["ctv"] == pytest.approx(dict.fromkeys("RLAPSI", 0), abs=0.1)
+    assert second["ptv"] == pytest.approx(dict.fromkeys("RLPI", 0) | {"A": 6, "S": 12}, abs=0.1)
+    assert targets.achieved["ptv"]["S"] != pytest.approx(12, abs=1)  # of both together it does not show
+
+
+def test_a_margin_that_was_not_reached_is_told() -> None:
+    lesions = make_targets(two_lesions(22), ctv=FIVE, ptv=FIVE).lesions
+    assert unlike_asked("gtv", lesions, Margin(), limited=False) == ()
+    short = (lesions[0], replace(lesions[1], ptv=lesions[1].ctv))
+    told = unlike_asked("gtv", short, Margin(), limited=True)
+    assert len(told) == 1
+    assert told[0].startswith("gtv, lesion 2: the PTV margin reached differs")
+    assert "S 0.0 for 5.0" in told[0]
+
+
+def test_an_organ_within_a_long_clearance_is_kept_away_from() -> None:
+    array = np.zeros((80, 60, 30), bool)
+    array[60:, :, :] = True  # its face is at 59.5 mm
+    organ = Mask.from_array(array, np.diag([1.0, 1.5, 2.0, 1.0]))
+    start = np.zeros((80, 60, 30), bool)
+    start[20:38, 20:40, 10:20] = True
+    target = region_from_mask(Mask.from_array(start, organ.grid.affine))
+    kept = stay_out(target, [organ], clearance_mm=30)
+    assert extent(kept)["R"] == pytest.approx(29.5, abs=0.2)
+
+
+def test_an_oblique_frame_has_its_own_directions() -> None:
+    """A ball grown along a slanted axis reaches each margin beyond its radius along the frame's own axes."""
+    grid = Grid(shape=(25, 25, 25), affine=[[1, 0, 0, -12], [0, 1, 0, -12], [0, 0, 1, -12], [0, 0, 0, 1]])
+    points = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1))
+    ball = Region(level=np.linalg.norm(points, axis=-1) - 8, grid=grid)
+    along = np.array([2.0, -1.0, 0.5]) / np.linalg.norm([2.0, -1.0, 0.5])
+    across = np.array([1.0, 2.0, 0.0]) / np.sqrt(5)
+    grown = expand_along(ball, along, forward_mm=14, backward_mm=3, lateral_mm=6).surface_points()
+    assert (grown @ along).max() == pytest.approx(22, abs=0.2)
+    assert -(grown @ along).min() == pytest.approx(11, abs=0.2)
+    assert (grown @ across).max() == pytest.approx(14, abs=0.2)
+
+
+def test_voxel_rule_on_a_steep_grid_reaches_the_whole_body() -> None:
+    turn = Rotation.from_euler("xyz", [35, 50, -25], degrees=True).as_matrix()
+    affine = np.eye(4)
+    affine[:3, :3] = turn * [1.0, 1.5, 2.0]
+    array = np.zeros((41, 31, 25), bool)
+    array[20, 15, 12] = True
+    margin = Margin(right=2, left=3, anterior=2, posterior=4, superior=15, inferior=9)
+    away = (np.moveaxis(np.indices(array.shape), 0, -1) - [20, 15, 12]) @ affine[:3, :3].T
+    plus, minus = np.array([2.0, 2, 15]), np.array([3.0, 4, 9])
+    expected = ((away / np.where(away >= 0, plus, minus)) ** 2).sum(axis=-1) <= 1 + 1e-6
+    np.testing.assert_array_equal(expand_voxels(Mask.from_array(array, affine), margin).array, expected)

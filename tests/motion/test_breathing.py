@@ -110,7 +110,8 @@ def test_a_snapshot_is_a_systematic_error_of_the_oracles_size() -> None:
 def test_drawn_waves_keep_their_moments(variation: str) -> None:
     drawn = liver("time_mean", variation=variation).draw(400, 12, 50, 90.0, streams(3))
     np.testing.assert_allclose(drawn.wave_mm.mean(axis=(0, 1, 2)), 0, atol=0.15)
-    grown = {"none": 0.0, "free": 1.6, "coached": 0.8}[variation]
+    rms_of_u = sqrt(0.3576726**2 + 0.3125**2)
+    grown = {"none": 0.0, "free": 1.6 / rms_of_u, "coached": 0.8 / rms_of_u}[variation]
     # amplitude SD s about A: E[A²] = A² + s²; the mean's part of the variance stays
     expected = sqrt(0.3576726**2 * 11.9**2 + (0.3576726**2 + 0.3125**2) * grown**2)
     assert drawn.wave_mm[..., 2].std() == pytest.approx(expected, rel=0.02)
@@ -155,6 +156,40 @@ def test_drift_and_baseline_shift_are_as_large_as_asked() -> None:
     np.testing.assert_allclose(drawn.baseline_mm.std(axis=(0, 1)), [1, 0, 2], rtol=0.02)
 
 
+@pytest.mark.statistics
+def test_a_drift_has_a_mean() -> None:
+    drawn = liver("exhale", variation=Variation(drift_mm=1, drift_mean_mm=(0, -1, 3))).draw(
+        2000, 10, 1, 60.0, streams()
+    )
+    np.testing.assert_allclose(drawn.drift_mm.mean(axis=(0, 1)), [0, -1, 3], atol=0.04)
+    np.testing.assert_allclose(drawn.drift_mm.std(axis=(0, 1)), 1, rtol=0.02)
+    assert not Variation(drift_mean_mm=(0, 0, 1)).is_none
+
+
+@pytest.mark.statistics
+@pytest.mark.parametrize(("name", "rms"), [("free", 1.6), ("coached", 0.8)])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_published_variation_is_of_the_displacement(name: str, rms: float, n: int) -> None:
+    """At equal phases cycles differ from the mean cycle by the RMS that was published."""
+    vary = liver(variation=name, n=n).variation
+    steady = Variation(amplitude_mm=vary.amplitude_mm, correlation=vary.correlation)
+    breathing = liver(variation=steady, n=n)
+    rng = np.random.default_rng(3)
+    time = np.arange(0, 4 * 3000, 0.05)
+    moved = breathing.displacement(time, rng)[:, 2].reshape(-1, 80)
+    assert np.sqrt(((moved - moved.mean(axis=0)) ** 2).mean()) == pytest.approx(rms, rel=0.04)
+    assert vary.period_s == {"free": 0.77, "coached": 0.2}[name]
+
+
+@pytest.mark.parametrize("lag", [(0, 0.25, 0), (0, -0.1, 0.15)])
+def test_inhale_lies_on_the_trajectory(lag: tuple[float, float, float]) -> None:
+    """With hysteresis the axes do not turn together: inhale is where the largest does."""
+    wave = liver("inhale", lag=lag)
+    moved = wave.displacement(PERIOD)
+    assert np.linalg.norm(moved, axis=1).min() < 0.02
+    assert moved[:, 2].min() == pytest.approx(0, abs=1e-4)
+
+
 def test_one_draw_is_the_sum_of_its_parts_and_seeded() -> None:
     wave = liver("snapshot", variation=Variation(amplitude_mm=2, drift_mm=1))
     time = np.linspace(0, 30, 90)
@@ -195,7 +230,7 @@ def test_an_amplitude_without_a_direction_is_said() -> None:
 def test_presets_say_where_they_are_from(name: str) -> None:
     preset = pk.breathing_presets[name]
     assert preset.source
-    assert ("median" in preset.note) == (preset.amplitude_sd_mm == (0.0, 0.0, 0.0))
+    assert preset.note.startswith("a median") == (preset.amplitude_sd_mm == (0.0, 0.0, 0.0))
     made = Breathing.preset(name, reference="snapshot")
     np.testing.assert_array_equal(made.wave.amplitude_mm, preset.amplitude_mm)
     assert made.wave.signed_mm[2] < 0

@@ -75,6 +75,16 @@ def test_rotations_turn_about_the_centroid_and_a_pivot_displaces() -> None:
     np.testing.assert_allclose(moved.std(axis=0), [0, 0.872665, 0], atol=0.03)
 
 
+def test_a_lever_displaces_as_a_rotation_does() -> None:
+    """Turning from R towards A about a pivot at the left moves a target anteriorly: (R − 1) times the arm."""
+    about = Course(setup=[SetupError(systematic_deg=(0, 0, 5), pivot_mm=(-10, 0, 0))])
+    drawn = sample_course(about, patients=20, seed=1, centre_mm=(40, 0, 0))
+    assert drawn.rotations_rad is not None
+    angle, moved = drawn.rotations_rad[:, 0, 2], drawn.shifts_mm[:, 0, 0]
+    np.testing.assert_allclose(moved[:, 1], 50 * np.sin(angle))
+    np.testing.assert_allclose(moved[:, 0], 50 * (np.cos(angle) - 1))
+
+
 def test_a_lever_is_seen_by_soft_tissue_alone() -> None:
     error = SetupError(systematic_deg=(0, 0, 3), pivot_mm=(0, 0, 0))
     spread = {

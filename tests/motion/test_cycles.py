@@ -61,3 +61,12 @@ def test_no_breaths() -> None:
     assert trace_statistics(still).cycles is None
     with pytest.raises(MotionError, match="direction of inhale"):
         find_cycles(still, (0, 0, 0))
+
+
+def test_an_amplitude_is_measured_from_the_mean_of_both_lows() -> None:
+    """On a drift of 1 mm a breath, a breath of 10 mm rises 10.5 mm and falls 9.5 mm."""
+    time = np.arange(0, 60, 0.02)
+    along = 10 * np.sin(np.pi * time / 4) ** 6 + time / 4
+    found = find_cycles(Trajectory(time_s=time, displacement_mm=np.outer(along, [0, 0, 1])), (0, 0, 1))
+    assert found is not None
+    np.testing.assert_allclose(found.amplitude_mm[1:-1], 10, atol=0.1)

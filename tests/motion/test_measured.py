@@ -5,6 +5,8 @@ import pytest
 
 from ptvkit.errors import MotionError
 from ptvkit.motion.breathing import Breathing, Streams
+from ptvkit.motion.course import Course, sample_course
+from ptvkit.motion.guidance import ImageGuidance
 from ptvkit.motion.trajectory import Trajectory
 from ptvkit.motion.variation import Variation
 
@@ -96,3 +98,66 @@ def test_what_cannot_be() -> None:
     still = Trajectory(time_s=np.arange(9.0), displacement_mm=np.zeros((9, 3)), name="still.csv")
     with pytest.raises(MotionError, match=r"no breaths were found in still\.csv"):
         Breathing.from_trace(still, reference="inhale", inhale=(0, 0, -1))
+
+
+def wandering() -> Trajectory:
+    """Breaths of 8 mm on a slow wave of 240 s."""
+    time = np.arange(0, 600, 0.2)
+    slow = 4.3 * np.sin(2 * np.pi * time / 240)
+    moved = np.outer(np.sin(np.pi * time / 4) ** 6, [0, 2, -8]) + np.outer(slow, [0, 0, 1])
+    return Trajectory(time_s=time, displacement_mm=moved)
+
+
+@pytest.mark.statistics
+@pytest.mark.parametrize(("block_s", "kept"), [(None, True), (90.0, True), (20.0, False)])
+def test_slow_drift_stays_in_whole_recordings(block_s: float | None, kept: bool) -> None:
+    """The SD of means over 90 s is that of the recording's own windows."""
+    source = wandering()
+    along = source.displacement_mm[:, 2]
+    windows = np.convolve(along, np.ones(450) / 450, mode="valid")
+    breathing = Breathing.from_trace(source, reference="time_mean", block_s=block_s)
+    drawn = breathing.draw(1000, 10, 90, 90.0, streams())
+    found = drawn.wave_mm[..., 2].mean(axis=2).std()
+    assert found == pytest.approx(windows.std(), rel=0.03) if kept else found < 0.8 * windows.std()
+
+
+def test_a_match_sees_where_the_recording_was_and_the_drift_since_stays() -> None:
+    """A steady drift of 3 mm a minute: 1.5 mm on average over a minute, and .5 mm for the 20 s the match looks back."""
+    time = np.arange(0, 300, 0.5)
+    source = Trajectory(time_s=time, displacement_mm=np.outer(time / 60, [0, 0, 3]))
+    breathing = Breathing.from_trace(source, reference="time_mean")
+    guidance = ImageGuidance(match="soft_tissue")
+    course = Course(breathing=breathing, guidance=guidance, fractions=20, fraction_s=60)
+    drawn = sample_course(course, patients=20, seed=1, samples=60)
+    means = drawn.shifts_mm.mean(axis=2)[..., 2]
+    later = drawn.parts[[part.name for part in drawn.parts].index("breathing baseline")]
+    assert np.abs(later.shift_mm).max() < 1e-9  # corrected
+    assert np.median(means) == pytest.approx(2.0, abs=0.05)
+    unseen = sample_course(
+        Course(breathing=breathing, guidance=ImageGuidance(match="bone"), fractions=20, fraction_s=60),
+        patients=20,
+        seed=1,
+        samples=60,
+    )
+    assert unseen.shifts_mm.mean(axis=2)[..., 2].std() > 3
+
+
+@pytest.mark.parametrize("block_s", [None, 3.0])
+@pytest.mark.parametrize("seconds", [40.0, 600.0])
+def test_nothing_jumps(block_s: float | None, seconds: float) -> None:
+    """Neither where blocks join nor where a short recording turns back."""
+    time = np.arange(0, seconds, 0.1)
+    source = Trajectory(time_s=time, displacement_mm=np.outer(np.sin(time), [0, 0, 5]) + np.outer(time, [0.01, 0, 0]))
+    drawn = Breathing.from_trace(source, reference="time_mean", block_s=block_s).draw(5, 4, 9000, 90.0, streams())
+    speed = np.abs(np.diff(drawn.wave_mm[..., 2], axis=2)) / np.diff(drawn.time_s, axis=2)
+    # over a join of .75 s at most 10 mm are crossed, besides the breathing's own 5 mm/s
+    assert np.quantile(speed, 1.0) < 20
+
+
+def test_every_point_of_a_recording_is_an_extreme() -> None:
+    source = wandering()
+    drawn = Breathing.from_trace(source, reference=(0, 0, 0)).draw(2, 2, 10, 60.0, streams())
+    assert drawn.extremes_mm.shape == (2, 2, 301, 3)
+    moved = drawn.extremes_mm + source.displacement_mm.mean(axis=0)
+    first = np.abs(source.displacement_mm[:, None] - moved[0, 0, :1]).sum(axis=2).argmin()
+    np.testing.assert_allclose(moved[0, 0], source.displacement_mm[first : first + 301], atol=1e-9)

@@ -38,7 +38,7 @@ def test_miss_bars_hold_all_patients(result: pk.CoverageResult) -> None:
         assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
         first = next(bar for bar in bars if bar.get_x() < -0.1)
         assert first.get_height() == pytest.approx(target.contained().value)
-        assert f"never out {target.contained().value:.0%}" in axis.get_title(loc="left")
+        assert f"contained {target.contained().value:.0%}" in axis.get_title(loc="left")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["right", "left", "anterior", "posterior", "superior", "inferior"]
     assert len(set(SIDES.values())) == 6
@@ -74,7 +74,7 @@ def test_budget_bars_are_the_residuals() -> None:
     assert names == [row.name for row in rows][::-1]
     labels = [label.get_text() for label in figure.axes[3].get_yticklabels()]
     assert labels[0] == "all together"
-    assert labels[-1] == "no set-up"
+    assert labels[-1] == "without set-up"
     assert len(budget_figure(rows).axes) == 3
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ptvkit.errors import FileError, MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
+from ptvkit.report.colours import TARGETS
 from ptvkit.report.planes import target_figure
-from ptvkit.report.style import COLOURS, save_figure
+from ptvkit.report.style import save_figure
 from tests.conftest import AXES
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +105,7 @@ def test_legend_names_each_structure_in_its_colour() -> None:
     figure = target_figure(None, None, {"GTV": region, "PTV": region}, title="A plan")
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["GTV", "PTV"]
-    assert [line.get_color() for line in legend.get_lines()] == list(COLOURS[:2])
+    assert [line.get_color() for line in legend.get_lines()] == [TARGETS["GTV"], TARGETS["PTV"]]
 
 
 def test_nothing_to_draw() -> None:

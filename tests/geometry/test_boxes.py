@@ -1,0 +1,195 @@
+"""Regions of several boxes: each part as if alone, and volumes, distances and surfaces that add up."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ptvkit import Grid, GridError, Margin, Mask, MaskError, Region, contract, expand, extent, lesions, region_from_mask
+from ptvkit.geometry.boolean import difference, intersection, union
+from ptvkit.geometry.boxes import around, joined
+from ptvkit.geometry.components import parts
+from ptvkit.geometry.contours import contours_of
+from ptvkit.geometry.distance import signed_distance
+from ptvkit.margins.expand import sweep
+from tests.conftest import AXES
+from tests.geometry.test_structures import ball, lens_cc, sphere_cc
+
+
+def nodules(axes: str, *, which: tuple[int, ...] = (0, 1)) -> Mask:
+    """Ellipsoids of 10×10×15 mm, 350 mm apart, on voxels of 1×1×5 mm."""
+    affine = np.eye(4)
+    affine[:3, :3] = AXES[axes] * [1.0, 1.0, 5.0]
+    affine[:3, 3] = (-180.0, 20.0, 7.0)
+    array = np.zeros((400, 40, 20), bool)
+    index = np.moveaxis(np.indices(array.shape), 0, -1) * [1.0, 1.0, 5.0]
+    for n in which:
+        away = (index - [20.3 + 350 * n, 19.6, 48.7 - 3 * n]) / [5.0, 5.0, 7.5]
+        array |= (away**2).sum(axis=-1) <= 1
+    return Mask.from_array(array, affine, name="gtv")
+
+
+@pytest.mark.parametrize("axes", ["lps", "oblique"])
+def test_far_apart_each_nodule_grows_as_if_alone(axes: str) -> None:
+    margin = Margin(right=3, left=3, anterior=3, posterior=3, superior=5, inferior=4)
+    whole = nodules(axes)
+    together = parts(expand(region_from_mask(whole), margin))
+    assert len(together) == 2
+    total = np.zeros(whole.grid.shape, bool)
+    for n in range(2):
+        alone = expand(region_from_mask(nodules(axes, which=(n,))), margin)
+        reach = extent(alone)
+        same = min(together, key=lambda part: abs(extent(part)["R"] - reach["R"]))
+        assert extent(same) == pytest.approx(reach, abs=0.02)
+        assert same.volume_cc == pytest.approx(alone.volume_cc, rel=1e-3)
+        total |= alone.to_mask(whole.grid).array
+    np.testing.assert_array_equal(expand(whole, margin).array, total)
+
+
+def test_a_liver_gets_the_grid_of_a_lesion() -> None:
+    spacing = np.array([1.0, 1.0, 5.0])
+
+    def sphere(radius: float) -> Region:
+        n = 2 * np.ceil(radius / spacing).astype(int) + 3
+        index = np.moveaxis(np.indices(n), 0, -1)
+        inside = np.linalg.norm((index - (n - 1) / 2 + [0.2, -0.1, 0.3]) * spacing, axis=-1) <= radius
+        return region_from_mask(Mask.from_array(inside, np.diag([*spacing, 1.0])))
+
+    liver = sphere(72.6)  # 1,600 cc
+    assert liver.grid.spacing_mm == sphere(12.0).grid.spacing_mm == (1.0, 1.0, 1.0)
+    assert liver.volume_cc == pytest.approx(sphere_cc(72.6), rel=0.005)
+
+
+def far_balls() -> Region:
+    """Balls of 8 and 6 mm, 200 mm apart, on lattices of their own."""
+    return union(ball(8, (-100, 5, 3)), ball(6, (100, 0, 0), "oblique", 0.7))
+
+
+def test_volumes_surfaces_and_distances_of_balls_add_up() -> None:
+    region = far_balls()
+    assert len(region.boxes) == len(region.by_box()) == 2
+    assert region.volume_cc == pytest.approx(sphere_cc(8) + sphere_cc(6), rel=0.01)
+    points = np.array([[-100, 5, 17.0], [100, 9, 0], [-100, 5, 0], [0, 0, 0]])
+    distance = signed_distance(region, outside_mm=15, inside_mm=4)
+    assert distance.sample(points)[:3] == pytest.approx([6, 3, -4], abs=0.05)
+    assert distance.sample(points)[3] >= 15
+    away = np.linalg.norm(region.surface_points()[:, None] - [[-100, 5, 3], [100, 0, 0]], axis=-1)
+    assert np.abs((away - [8, 6])[np.arange(len(away)), away.argmin(axis=1)]).max() < 0.1
+    mesh = region.to_mesh()
+    assert mesh.is_watertight
+    assert mesh.body_count == 2
+    assert mesh.volume / 1000 == pytest.approx(region.volume_cc, rel=0.02)
+    with pytest.raises(GridError, match="2 boxes"):
+        _ = region.level
+
+
+def test_margins_of_balls_apart_and_grown_together() -> None:
+    region = far_balls()
+    assert expand(region, Margin.uniform(10)).volume_cc == pytest.approx(sphere_cc(18) + sphere_cc(16), rel=0.01)
+    large = union(ball(18, (-100, 0, 0)), ball(16, (100, 0, 0)))
+    assert contract(large, Margin.uniform(3)).volume_cc == pytest.approx(sphere_cc(15) + sphere_cc(13), rel=0.01)
+    swept = sweep(region, np.array([0.0, 0.0, 1.0]), forward_mm=10, backward_mm=0)
+    rods = math.pi * (8**2 + 6**2) * 10 / 1000
+    assert swept.volume_cc == pytest.approx(region.volume_cc + rods, rel=0.01)
+    near = union(ball(8), ball(6, (30, 0, 0)))
+    assert len(near.boxes) == 2
+    grown = expand(near, Margin.uniform(10))
+    assert len(grown.boxes) == len(parts(grown)) == 1
+    assert grown.volume_cc == pytest.approx(sphere_cc(18) + sphere_cc(16) - lens_cc(18, 16, 30), rel=0.005)
+
+
+def test_booleans_of_several_boxes() -> None:
+    region, other = far_balls(), ball(9, (104, 0, 0))
+    shared = lens_cc(6, 9, 4)
+    assert intersection(region, other).volume_cc == pytest.approx(shared, rel=0.03)
+    assert difference(region, other).volume_cc == pytest.approx(sphere_cc(8) + sphere_cc(6) - shared, rel=0.02)
+    both = union(region, other)
+    assert both.volume_cc == pytest.approx(sphere_cc(8) + sphere_cc(6) + sphere_cc(9) - shared, rel=0.02)
+    assert len(both.boxes) == 2
+    assert joined(both).volume_cc == pytest.approx(both.volume_cc, rel=0.01)
+    low, high = np.array([80.0, -20, -20]), np.array([120.0, 20, 20])
+    assert around(region, low, high).volume_cc == pytest.approx(sphere_cc(6), rel=0.01)
+
+
+@pytest.mark.parametrize("coarse_first", [True, False])
+def test_a_boolean_is_on_the_finer_lattice(coarse_first: bool) -> None:
+    pair = [ball(12, spacing=2.0), ball(9, (8, 5, -4), spacing=0.7)]
+    a, b = pair if coarse_first else pair[::-1]
+    for found in (union(a, b), intersection(a, b), difference(a, b)):
+        assert found.grid.spacing_mm == pytest.approx((0.7,) * 3)
+
+
+def test_masks_contours_and_grids_of_several_boxes() -> None:
+    region = far_balls()
+    grid = Grid(shape=(260, 40, 40), affine=np.array([[1, 0, 0, -130], [0, 1, 0, -20], [0, 0, 1, -20], [0, 0, 0, 1.0]]))
+    mask = region.to_mask(grid)
+    assert mask.volume_cc == pytest.approx(region.volume_cc, rel=0.03)
+    np.testing.assert_array_equal(mask.array, region.sample_on(grid) <= 1e-4)
+    planes = contours_of(region, grid)
+    assert len(planes[20]) == 2  # z = 0 cuts both
+    half = grid.box((130, 0, 0), (259, 39, 39))
+    assert region.cut_to(half).volume_cc == pytest.approx(sphere_cc(6), rel=0.01)
+
+
+def test_a_region_up_to_the_outer_faces_is_inside() -> None:
+    region = ball(5)  # inside nodes and one more reach to 5.3 mm or so
+    for low, inside in ((-6.0, True), (-5.0, False)):
+        affine = np.eye(4)
+        affine[:3, 3] = low
+        assert region.is_inside(Grid(shape=(21, 22, 23), affine=affine)) is inside
+
+
+def test_a_cropped_mask_puts_its_array_together(any_grid: Grid) -> None:
+    inside = np.array([[[False, True], [True, True]]])
+    mask = Mask.from_box(inside, (2, 3, 4), any_grid)
+    expected = np.zeros(any_grid.shape, bool)
+    expected[2:3, 3:5, 4:6] = inside
+    np.testing.assert_array_equal(mask.array, expected)
+    np.testing.assert_array_equal(mask.cropped, inside)
+    assert mask.box == ((2, 3, 4), (2, 4, 5))
+    assert not mask.array.flags.writeable
+    assert mask.held.size == 4
+
+
+@pytest.mark.parametrize("size", [0.001, 0.015])
+def test_tiny_voxels_are_refused_before_memory_is_taken(size: float) -> None:
+    array = np.ones((6, 7, 8), bool)
+    with pytest.raises(MaskError, match=r"gtv: voxels of 0.0.*million nodes"):
+        region_from_mask(Mask.from_array(array, np.diag([size, size, size, 1.0]), name="gtv"))
+
+
+SPECKS = """
+import resource, warnings
+import numpy as np
+resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30,) * 2)
+from ptvkit import Margin, Mask, lesions, make_targets, region_from_mask
+warnings.simplefilter("ignore")
+array = np.zeros((256, 256, 160), bool)
+array[2::16, 3::16, 5::16] = True
+mask = Mask.from_array(array, np.diag([1.0, 1.0, 2.0, 1.0]))
+region = region_from_mask(mask)
+assert len(lesions(mask)) == len(region.boxes) == 2560
+assert (region.to_mask(mask.grid).array == array).all()
+few = Mask.from_array(array[:, :, :7], mask.grid.affine)
+ptv = make_targets(few, ctv=Margin(), ptv=Margin.uniform(3)).ptv
+print(ptv.volume_cc / len(ptv.boxes))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_thousands_of_specks_take_little_memory_and_grow_as_one_does() -> None:
+    done = subprocess.run([sys.executable, "-c", SPECKS], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    one: NDArray[np.bool_] = np.zeros((9, 9, 9), bool)
+    one[4, 4, 4] = True
+    alone = expand(region_from_mask(Mask.from_array(one, np.diag([1.0, 1.0, 2.0, 1.0]))), Margin.uniform(3))
+    assert float(done.stdout) == pytest.approx(alone.volume_cc, rel=1e-4)
+
+
+def test_lesions_are_the_boxes_in_order() -> None:
+    mask = nodules("lps")
+    for part, one in zip(lesions(mask), region_from_mask(mask).by_box(), strict=True):
+        np.testing.assert_array_equal(one.to_mask(mask.grid).array, part.array)
