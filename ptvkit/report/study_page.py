@@ -148,7 +148,10 @@ def _pictured(plan: Plan, outcome: Outcome, found: Chosen | None) -> list[tuple[
 
 
 def _provenance(plan: Plan) -> list[tuple[str, str]]:
-    told = [("study file", plan.source), ("SHA-256 of what is asked, with the content of its files", plan.head["study"])]
+    told = [
+        ("study file", plan.source),
+        ("SHA-256 of the study, files included", plan.head["study"]),
+    ]
     told += [(name, release) for name, release in versions().items()]
     return [*told, ("written", datetime.now(UTC).isoformat(timespec="seconds"))]
 

@@ -27,16 +27,21 @@ def write_results(rows: Iterable[dict[str, Any]], path: Path, columns: Sequence[
     names: dict[str, None] = {}
     for row in lines:
         names |= dict.fromkeys(row)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _ordered(list(names)) if lines else columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _shown(value) for key, value in row.items()} for row in lines)
     with write_whole(path) as file:
-        file.write(text.getvalue().encode())
-    _write_parquet(path)
+        file.write(table_text(lines, _ordered(list(names)) if lines else columns).encode())
+    write_parquet(path)
 
 
-def _write_parquet(table: Path) -> None:
+def table_text(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Rows as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _shown(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def write_parquet(table: Path) -> None:
     """The table once more, with types."""
     try:
         from pyarrow import csv as arrow

@@ -14,6 +14,7 @@ from ptvkit.request.cases import Case, cases_of
 from ptvkit.request.request import Consumer, Request
 from ptvkit.request.sweep import Cell, cells_of, check_cells
 from ptvkit.work.journal import SCHEMA, SUFFIX, Record
+from ptvkit.work.reading import check_case_keys, read_by
 from ptvkit.work.results import NAME, write_results
 from ptvkit.work.schedule import Key, Schedule, TaskProgress, carry_out
 from ptvkit.work.study_table import FAILED_LATER, Records, joined, rows_of
@@ -29,6 +30,10 @@ STUDY: Final = Consumer(
         *(f"targets.{key}" for key in ("ctv", "ptv", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")),
         *(f"targets.{key}" for key in ("organ", "lesion", "lesions")),
     ),
+)
+PASSED_OVER: Final = (
+    *(f"targets.{key}" for key in ("eval_limit", "eval_depth_mm", "eval_avoid", "grid", "pad", "allow_cut")),
+    *(f"output.{key}" for key in ("picture", "pictures", "maps", "rtstruct", "bids", "patients")),
 )
 Asked = Request | str | os.PathLike[str]
 
@@ -127,12 +132,13 @@ def plan_study(study: Asked, out: str | os.PathLike[str] | None = None) -> Plan:
         When the request, a case list or a sweep cannot be used, or has a key that a study does not read.
     """
     request = study if isinstance(study, Request) else Request.load(study)
-    notes = request.require_read(STUDY)
+    notes = read_by(request, STUDY, PASSED_OVER)
     for key in {} if request.tables.sweep is None else request.tables.sweep.parameters:
         if not STUDY.reads_key(key):
             raise FileError(f"{request.source}: [sweep]: {STUDY.name} does not read {key}; leave it out")
     check_cells(request)
     cases, cells = cases_of(request, leave_out=None if out is None else Path(out)), cells_of(request)
+    check_case_keys(request, cases, STUDY)
     for case in cases[:1]:
         course_of(request.for_case(case.name, case.values))
     return Plan(request=request, cases=cases, cells=cells, tasks=tasks_of(cases, cells), notes=notes)

@@ -1,11 +1,10 @@
 """The targets of one case, from its files to its files."""
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ptvkit.errors import GridError, MarginError, MaskError
+from ptvkit.errors import GridError, MarginError
 from ptvkit.geometry.extent import grid_around, grown_to_hold
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
@@ -17,9 +16,10 @@ from ptvkit.io.naming import StructureRef
 from ptvkit.io.nifti import read_image
 from ptvkit.io.provenance import Provenance
 from ptvkit.io.requests import InputFiles, write_request
-from ptvkit.io.target_files import Layout, margins_asked, write_targets
+from ptvkit.io.target_files import Layout, margins_asked, refuse_cut_masks, write_targets
 from ptvkit.margins.targets import Targets
 from ptvkit.request.request import Request
+from ptvkit.work.drawing import drawing
 from ptvkit.work.structures import gtv_of, targets_of
 
 SMALLEST_MM, LARGEST_MM = 0.1, 20.0
@@ -27,7 +27,7 @@ SMALLEST_MM, LARGEST_MM = 0.1, 20.0
 
 
 def make_case(
-    request: Request, folder: Path, layout: Layout, inputs: InputFiles, warned: Sequence[str]
+    request: Request, folder: Path, layout: Layout, inputs: InputFiles, warned: Sequence[str], name: str = ""
 ) -> dict[str, Any]:
     """Make the targets of one case and write them into a folder, all files or none.
 
@@ -42,6 +42,8 @@ def make_case(
         What the request names, hashed.
     warned : sequence of str
         Warnings so far; it may still grow.
+    name : str
+        What the page calls the case; by default the GTV's.
 
     Returns
     -------
@@ -62,41 +64,42 @@ def make_case(
             " image, an image file, or a spacing in mm"
         )
     targets = targets_of(request, gtv)
+    output = output_grid(request, gtv, targets)
+    refuse_cut_masks(targets, output, allow_cut=request.tables.targets is not None and request.tables.targets.allow_cut)
     provenance = Provenance(inputs=inputs.sources, method="region", margins=margins_asked(targets))
     with write_request(folder, inputs, record=layout.summary, names=layout.names) as stage:
         content = write_targets(
             targets,
             stage,
             home=folder,
-            grid=output_grid(request, gtv, targets),
+            grid=output,
             provenance=provenance,
             warnings=warned,
             layout=layout,
             request=request.content,
         )
-        _refuse_empty(content, gtv.name)
-        _write_extras(request, targets, stage, layout)
+        _write_extras(request, targets, stage, layout, content, name or gtv.name)
     return content
 
 
-def _refuse_empty(content: dict[str, Any], name: str) -> None:
-    for structure in ("ctv", "ptv"):
-        if not content["volume_cc"][structure]["mask"]:
-            raise MaskError(
-                f"{name}: its {structure.upper()} has no voxel on the output grid; give the image it lies in"
-            )
-
-
-def _write_extras(request: Request, targets: Targets, stage: Path, layout: Layout) -> None:
-    tables = request.tables
-    if tables.output.picture:
-        draw(targets, tables.cases.image, stage / layout.picture)
-    if tables.output.rtstruct:
-        assert tables.cases.gtv is not None
-        source, image = StructureRef.parse(tables.cases.gtv), grid_file(request)
-        write_targets_rtstruct(
-            targets, stage / layout.rtstruct, source=None if source.is_built_in else source.path, image=image
-        )
+def _write_extras(
+    request: Request, targets: Targets, stage: Path, layout: Layout, content: dict[str, Any], name: str
+) -> None:
+    """What the request wants beside the masks."""
+    wanted, cases = request.tables.output, request.tables.cases
+    behind = None if cases.image is None or not (wanted.picture or wanted.page) else read_image(cases.image)
+    if wanted.picture:
+        values, grid = behind or (None, None)
+        title = ",  ".join(f"{key} {region.volume_cc:.1f} cc" for key, region in targets.structures.items())
+        figure = drawing("planes").target_figure(values, grid, targets.structures, title=title)
+        drawing("style").save_figure(figure, stage / layout.picture)
+    if wanted.page:
+        page = drawing("targets_page").write_targets_page
+        page(targets, stage / layout.page, name=name, content=content, image=behind)
+    if wanted.rtstruct:
+        source = StructureRef.parse(str(cases.gtv))
+        path = None if source.is_built_in else source.path
+        write_targets_rtstruct(targets, stage / layout.rtstruct, source=path, image=grid_file(request))
 
 
 def output_grid(request: Request, gtv: Mask | Region, targets: Targets) -> Grid:
@@ -133,12 +136,3 @@ def grid_file(request: Request) -> Path | None:
     except ValueError:
         return Path(str(grid))
     return None
-
-
-def draw(targets: Targets, image: str | None, path: Path) -> None:
-    """The three planes with the contours, over the CT when there is one."""
-    values, grid = (None, None) if image is None else read_image(image)
-    structures = {"GTV": targets.gtv, "CTV": targets.ctv, "PTV": targets.ptv}
-    title = ",  ".join(f"{name} {region.volume_cc:.1f} cc" for name, region in structures.items())
-    planes = import_module("ptvkit.report.planes")  # pictures are drawn above; they are loaded when one is asked for
-    import_module("ptvkit.report.style").save_figure(planes.target_figure(values, grid, structures, title=title), path)

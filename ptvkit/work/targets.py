@@ -3,7 +3,7 @@
 import csv
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from ptvkit.request.request import Consumer, Request
 from ptvkit.text import csv_text
 from ptvkit.work.journal import SCHEMA as JOURNAL_SCHEMA
 from ptvkit.work.journal import SUFFIX, Record
+from ptvkit.work.reading import check_case_keys, read_by
 from ptvkit.work.schedule import Schedule, TaskProgress, carry_out
 from ptvkit.work.target_case import grid_file, make_case
 from ptvkit.work.workspace import Workspace
@@ -37,11 +38,12 @@ TARGETS: Final = Consumer(
         *(f"targets.{key}" for key in ("ctv", "ptv", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")),
         *(
             f"targets.{key}"
-            for key in ("eval_limit", "eval_depth_mm", "eval_avoid", "lesion", "lesions", "grid", "pad")
+            for key in ("eval_limit", "eval_depth_mm", "eval_avoid", "lesion", "lesions", "grid", "pad", "allow_cut")
         ),
         *(f"output.{key}" for key in ("picture", "rtstruct", "bids", "page")),
     ),
 )
+PASSED_OVER: Final = ("targets.organ", *(f"output.{key}" for key in ("pictures", "maps", "patients")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,7 @@ def run_targets(
     ...     sorted(path.name for path in Path(folder).iterdir())[:2], outcome.cases[0].status
     (['ctv.nii.gz', 'ctv.nii.gz.json'], 'done')
     """
-    notes, folder = request.require_read(TARGETS), output_folder(out)
+    notes, folder = read_by(request, TARGETS, PASSED_OVER), output_folder(out)
     cases = cases_of(request, leave_out=folder)
     check_case_keys(request, cases, TARGETS)
     is_cohort = request.tables.cases.masks is not None or request.tables.cases.manifest is not None
@@ -213,21 +215,6 @@ def output_folder(out: str | os.PathLike[str]) -> Path:
 def named_files(request: Request) -> InputFiles:
     """The files that a request names, hashed; what is missing is said where it is read."""
     return InputFiles(path for path in request.files() if path.exists())
-
-
-def check_case_keys(request: Request, cases: Iterable[Case], consumer: Consumer) -> None:
-    """Refuse values of cases, as a manifest has them, that nobody reads.
-
-    Raises
-    ------
-    FileError
-    """
-    for case in cases:
-        for key in case.values:
-            if not consumer.reads_key(key):
-                raise FileError(
-                    f"{request.source}: case {case.name}: {consumer.name} does not read {key}; leave it out"
-                )
 
 
 def tasks_of(request: Request, cases: Sequence[Case], folder: Path, *, is_cohort: bool) -> list[TargetsTask]:
@@ -300,7 +287,9 @@ def carry_out_case(request: Request, out: Path, task: TargetsTask, workspace: Wo
     own = request.for_case(task.case.name, task.case.values)
     inputs = named_files(own)
     identity = own.identity(*MADE_FROM, hash_of=inputs.sha256)
-    content = make_case(own, task.folder, task.layout, inputs, workspace.warned)
+    content = make_case(
+        own, task.folder, task.layout, inputs, workspace.warned, task.case.name if task.case.gtv else ""
+    )
     summary = task.folder / task.layout.summary
     volumes = {name: round(volume["region"], 4) for name, volume in content["volume_cc"].items()}
     row = CaseTargets(
