@@ -253,7 +253,7 @@ def test_what_was_put_over_the_file_and_is_not_read_is_refused(tmp_path: Path) -
 
 
 def test_solve_reads_dose_and_simulation(tmp_path: Path) -> None:
-    """A wider penumbra needs no smaller margin; the number of patients and the seed are those of the request."""
+    """Penumbra, edge level, patients and seed are those of the request."""
     ask = {
         "cases": {"ctv": str(ball(tmp_path / "masks" / "ctv.nii.gz", 8))},
         "errors": [{"systematic_mm": 2, "random_mm": 3}],
@@ -262,11 +262,10 @@ def test_solve_reads_dose_and_simulation(tmp_path: Path) -> None:
     }
     course = pk.Course(setup=[pk.SetupError(systematic_mm=2, random_mm=3)], fractions=3)
     target = pk.read_mask(tmp_path / "masks" / "ctv.nii.gz")
-    for penumbra in (3.2, 8.0):
-        solution, notes = run_solve(pk.Request.load(ask, {"dose.penumbra_mm": penumbra}))
-        alone = pk.solve_margin(target, course, patients=60, seed=4, penumbra_mm=penumbra)
-        assert solution.margin == alone.margin
-        assert "dose.prescription_gy" in notes[0]
+    solution, notes = run_solve(pk.Request.load(ask, {"dose.penumbra_mm": 8, "dose.edge_level": 0.7}))
+    alone = pk.solve_margin(target, course, patients=60, seed=4, penumbra_mm=8, edge_level=0.7)
+    assert solution.margin == alone.margin
+    assert "dose.prescription_gy" in notes[0]
 
 
 def test_an_output_folder_is_of_its_request(tmp_path: Path) -> None:
@@ -310,7 +309,7 @@ def test_a_cohort_leaves_nothing_of_cases_that_it_no_longer_has(tmp_path: Path) 
 def test_workers_end_when_their_parent_dies(tmp_path: Path) -> None:
     study = study_in(tmp_path, SWEEP.replace("patients = 40", "patients = 200000"), cases=2)
     run = f"run_study({str(study)!r}, 'out', workers=2)"
-    code = f"from ptvkit.work.study import run_study\nif __name__ == '__main__':\n    {run}\n"
+    code = f"if __name__ == '__main__':\n    from ptvkit.work.study import run_study\n    {run}\n"
     script = tmp_path / "run.py"
     script.write_text(code, encoding="utf-8")
     parent = subprocess.Popen(
