@@ -1,40 +1,50 @@
 """The inverse question: the smallest margin that holds for a share of the population."""
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
-from ptvkit.dose.conformal import conformal_dose
-from ptvkit.dose.simulate import simulate_dose
-from ptvkit.errors import MotionError
+from ptvkit.analysis.fresh import fresh_seed, reached_by
+from ptvkit.analysis.gauge import gauges
+from ptvkit.analysis.needed import Judge, Plan, Population, field_of, judge_of, needed_margins, population_of, quantile
+from ptvkit.analysis.shapes import (
+    Search,
+    Shape,
+    coarse_of,
+    margin_of,
+    searched_sides,
+    side_intervals,
+    sized_sides,
+)
+from ptvkit.dose.conformal import PrescribedTo, plateau_of
+from ptvkit.dose.criteria import CRITERIA, criterion_of
+from ptvkit.errors import DoseError, MotionError
 from ptvkit.geometry.region import Region
+from ptvkit.kernels.needed import Field
 from ptvkit.margins.expand import expand
 from ptvkit.margins.margin import LARGEST_MM, Margin
 from ptvkit.margins.structures import taken_cc
-from ptvkit.motion.course import Course, Seed, blocks, draw_block, root, sample_course, samples_of
+from ptvkit.motion.course import Course, Seed, root, samples_of
 from ptvkit.motion.coverage import Structure, centroid, filled
 from ptvkit.motion.estimate import Estimate, share
-from ptvkit.motion.simulate import Progress, simulate_coverage
+from ptvkit.motion.residuals import residual_errors
+from ptvkit.motion.simulate import Progress
 from ptvkit.values import choice, number, whole
 
 Floats = NDArray[np.float64]
-Shape = Literal["isotropic", "per_axis", "six"]
 
-SIDES: Final = {"isotropic": 1, "per_axis": 3, "six": 6}
-SHAPES: Final = tuple(SIDES)
-USUAL_TRIALS: Final = 9
-TRIALS_A_SIDE: Final = 40
+SHAPES: Final[tuple[Shape, ...]] = ("isotropic", "per_axis", "six")
 LEAST_MM: Final = 0.05
-STEP_MM: Final = 0.02
-"""How closely the margin is found; simulation leaves far more open."""
-SHAPING_PATIENTS: Final = 400
-INSIDE: Final = 0.01
-"""Score of a patient who passes, where only failing has a size."""
+TRADE: Final = (0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
+"""Shares of the patients for which the trade of volume against the criterion is shown."""
+SCALES: Final = (0.85, 1.15)
+"""Of unequal margins, for the same."""
+STEPS_EXPECTED: Final = {"isotropic": 12, "per_axis": 40, "six": 60}
+ALPHA, BETA = 2.5, 1.64
+"""Van Herk's recipe, where the search for sides begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +56,7 @@ class Trial:
     margin : Margin
     ptv_cc : float
     reached : Estimate
-        Share of patients that meet the criterion.
+        Share of the patients of the search that meet the criterion.
     organ_cc : float or None
         Of the organ, what lies inside the PTV and outside the CTV.
     """
@@ -66,16 +76,19 @@ class Solution:
     margin : Margin
     scale : Estimate
         Of the margin: 1, and by which factors its 95 % simulation interval reaches from it.
+    sides : mapping of str to Estimate
+        Each side's margin by its letter, mm, with its 95 % interval. Sides that trade against each other with hardly
+        any change of volume have wide ones.
     criterion : str
     population : float
     shape : str
     reached : Estimate
-        Share of simulated patients that meet the criterion with this margin.
+        Share that meets the criterion with this margin among patients that the search did not see.
     ptv_cc : float
     organ_cc : float or None
         What the margin takes of the organ.
     trials : tuple of Trial
-        Margins on the way, by size: the trade of PTV volume, and of the organ, against the criterion.
+        Other margins, by size: the trade of PTV volume, and of the organ, against the criterion.
     note : str
         What the criterion is not, where that matters.
     """
@@ -88,11 +101,9 @@ class Solution:
     reached: Estimate
     ptv_cc: float
     trials: tuple[Trial, ...]
+    sides: dict[str, Estimate] = field(default_factory=dict)
     note: str = ""
     organ_cc: float | None = None
-
-    def __repr__(self) -> str:
-        return f"Solution({self.margin}, {self.criterion}, reached {self.reached:.3f}, PTV {self.ptv_cc:.4g} cc)"
 
 
 def solve_margin(
@@ -107,36 +118,40 @@ def solve_margin(
     samples: int | None = None,
     penumbra_mm: float = 3.2,
     edge_level: float = 0.95,
+    prescribed_to: PrescribedTo = "plateau",
     organ: Structure | None = None,
     progress: Progress | None = None,
 ) -> Solution:
     """Find the smallest CTV-to-PTV margin whose criterion holds for a share of the population.
 
-    All margins are tried on the same patients. Unequal margins get their proportions from containment, by the smallest
-    PTV: a target stays in its PTV as long as its displacement lies in the margin's body, whatever its shape (the
-    Minkowski sum with a convex body). Their size is then found with the criterion itself.
+    For each patient the margin is found that he needs; the wanted share of the patients needs no more than the answer.
+    Unequal margins begin with van Herk's for each axis and are improved until every side gains as many patients for the
+    same volume; a shape with more sides never gives a larger PTV than one with fewer. The share that is told is of
+    patients that the search did not see; those near the limit are simulated in full.
 
     Parameters
     ----------
     ctv : Mask or Region
     course : Course
     criterion : str
-        ``dmin>=0.95``, ``d98>=0.95`` (of the prescription, each trial PTV with its own conformal dose), ``contained``
-        (never out), or ``coverage>=0.99`` (time-averaged covered volume: a geometric index, no margin criterion).
+        ``dmin>=0.95``, ``d98>=0.95``, ``d95>=0.95``, ``mean>=0.99`` (of the prescription, each PTV with its own
+        conformal dose), ``v95>=0.98`` (share of the volume), ``contained`` (never out), or ``coverage>=0.99``
+        (time-averaged covered volume: a geometric index, no margin criterion).
     population : float
         Share of patients.
     shape : {"isotropic", "per_axis", "six"}
         One margin; one for each of LR, AP, SI; or one for each direction.
     patients : int
+        For the search, and as many others for the check.
     seed : int or Generator
     samples : int, optional
         Times within each fraction.
-    penumbra_mm, edge_level : float
-        Of the conformal dose.
+    penumbra_mm, edge_level, prescribed_to
+        Of the conformal dose, as in `conformal_dose`.
     organ : Mask or Region, optional
-        A healthy organ: of each trial is told what lies inside the PTV and outside the CTV.
+        A healthy organ: results say what of it lies inside the PTV and outside the CTV.
     progress : callable, optional
-        Called with (margins tried, margins expected).
+        Called with (steps done, steps expected).
 
     Returns
     -------
@@ -148,240 +163,218 @@ def solve_margin(
         When the target is empty.
     MotionError
         When the criterion is unknown, nothing displaces the target, or no margin up to 100 mm is enough.
+    DoseError
+        When a number of the dose is out of range.
 
     Examples
     --------
     >>> from ptvkit import SetupError, phantom
     >>> course = Course(setup=[SetupError(systematic_mm=2)])
-    >>> found = solve_margin(phantom.region("lesion_3"), course, criterion="contained", patients=1000)
-    >>> round(found.margin.superior, 1), round(found.reached, 2)
-    (5.0, 0.9)
+    >>> solution = solve_margin(phantom.region("lesion_3"), course, criterion="contained", patients=1000)
+    >>> round(solution.margin.superior, 1), solution.reached.low < 0.9 < solution.reached.high
+    (5.0, True)
     """
     target = filled(ctv)
     wanted = number("population", population, least=0.01, most=0.999)
     count = whole("patients", patients, least=20, most=1_000_000)
     choice("shape", shape, SHAPES)
-    kind, level = parsed_criterion(criterion)
-    start = root(seed)
-    shifts = _shifts(target, course, min(count, SHAPING_PATIENTS), start, samples)
-    if not shifts.any() and not course.turns:
+    judge = _judge(target, criterion, Plan(penumbra_mm=penumbra_mm, edge_level=edge_level, prescribed_to=prescribed_to))
+    start, times = root(seed), samples_of(course, samples)
+    people = population_of(course, count, start, times, judge.centre_mm, judge.criterion.metric.name)
+    if not people.at.shifts.any() and not len(people.at.turns):
         raise MotionError("nothing displaces the target; no margin is needed. Give errors or breathing")
-    tell = _Counter(progress, shape)
-    unit = _proportions(target, shifts, wanted, shape, tell)
-    needed = _needed(target, course, unit, count, start, samples) if kind == "contained" and not course.turns else None
-    trials: dict[float, tuple[Trial, Floats]] = {}
-
-    def tried(size: float) -> Floats:
-        if size not in trials:
-            margin = _margin(size * unit)
-            ptv = expand(target, margin)
-            if needed is not None:
-                scores = size - needed
-            else:
-                scores = _scores(target, ptv, course, kind, level, count, start, samples, (penumbra_mm, edge_level))
-            reached = share(int((scores >= 0).sum()), count)
-            taken = None if organ is None else taken_cc(ptv, target, organ)
-            trials[size] = Trial(margin=margin, ptv_cc=ptv.volume_cc, reached=reached, organ_cc=taken), scores
-            tell()
-        return trials[size][1]
-
-    first = _first_guess(shifts, unit, wanted)
-    size = _root(lambda at: _quantile(tried(at), 1 - wanted), first, LARGEST_MM / unit.max())
-    tried(size)
-    trial, _ = trials[size]
-    return Solution(
-        margin=trial.margin,
-        scale=_interval(tried, size, trials, wanted, count),
-        criterion=criterion,
-        population=wanted,
-        shape=shape,
-        reached=trial.reached,
-        ptv_cc=trial.ptv_cc,
-        organ_cc=trial.organ_cc,
-        trials=tuple(trials[at][0] for at in sorted(trials)),
-        note=GEOMETRIC if kind == "coverage" else "",
-    )
+    tell = _Counter(progress, STEPS_EXPECTED[shape])
+    search = Search(target=target, judge=judge, people=people, share=wanted, shape=shape, tell=tell)
+    answer = _isotropic(search)
+    for more in SHAPES[1 : SHAPES.index(shape) + 1]:
+        answer = _unequal(replace(search, shape=more), course, start, answer)
+    return _solution(search, answer, course, organ, (start, times))
 
 
-GEOMETRIC: Final = (
-    "covered volume is a geometric index: it shrinks the margin as the target grows and forgives a permanent miss of a"
-    " large one; judge a margin by dmin, d98 or contained"
-)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Answer:
+    """Sides that meet the share.
+
+    Attributes
+    ----------
+    sides : (6,) array
+    ptv : Region
+    needed : (P,) array
+        What each patient needs beyond them, mm.
+    field_for : callable
+        A distance for the displacements of some patients, and the margin from there to the PTV.
+    """
+
+    sides: Floats
+    ptv: Region
+    needed: Floats
+    field_for: Callable[[Population], tuple[Field, float]]
 
 
-def parsed_criterion(criterion: str) -> tuple[str, float]:
-    """A criterion's kind and level.
+def _judge(target: Region, text: str, plan: Plan) -> Judge:
+    """What the criterion asks of a target.
 
     Raises
     ------
-    MotionError
-
-    Examples
-    --------
-    >>> parsed_criterion("d98>=0.95"), parsed_criterion("contained")
-    (('d98', 0.95), ('contained', 0.0))
+    MotionError, DoseError
     """
-    plain = criterion.replace(" ", "").replace("≥", ">=").lower()
-    if plain == "contained":
-        return "contained", 0.0
-    found = re.fullmatch(r"(dmin|d98|coverage)>=(\d*\.?\d+)", plain)
-    if found is None or not 0 < float(found[2]) <= 1:
-        raise MotionError(
-            f"criterion {criterion!r}: use dmin>=0.95, d98>=0.95, contained, or coverage>=0.99; levels above 0 to 1"
+    try:
+        criterion = criterion_of(text)
+    except DoseError as error:
+        raise MotionError(str(error)) from None
+    metric = criterion.metric
+    if metric.entry.better != "higher" or not criterion.at_least or metric.name.startswith("d("):
+        raise MotionError(f"criterion {text!r}: use {CRITERIA}; levels above 0 to 1. A margin raises none else")
+    number("penumbra_mm", plan.penumbra_mm, least=0.5, most=50.0, error=DoseError)
+    number("edge_level", plan.edge_level, least=0.5, most=0.99, error=DoseError)
+    plateau_of(1.0, plan.edge_level, plan.prescribed_to)
+    return judge_of(target, criterion, plan, centroid(target))
+
+
+def _isotropic(search: Search) -> _Answer:
+    """One margin for all directions: the quantile of what patients need."""
+    people = search.people
+    if search.by_gauge:
+        needed = gauges(people.at.shifts, np.ones(6))
+    else:
+        needed = needed_margins(
+            search.judge, field_of(search.target, people, search.deep_mm), people, share=search.share
         )
-    return found[1], float(found[2])
+    search.tell()
+    size = max(quantile(needed, search.share), LEAST_MM)
+    if size > LARGEST_MM:
+        raise MotionError(f"no margin up to {LARGEST_MM:g} mm is enough for this criterion and share of patients")
+    sides = np.full(6, size)
+    ptv = expand(search.target, margin_of(sides))
+
+    def field_for(others: Population) -> tuple[Field, float]:
+        return field_of(search.target, others, search.deep_mm), size
+
+    return _Answer(sides=sides, ptv=ptv, needed=needed - size, field_for=field_for)
 
 
-def _shifts(target: Region, course: Course, patients: int, seed: int, samples: int | None) -> Floats:
-    """Displacements (patients, extremes, 3) that reach furthest, mm."""
-    drawn = sample_course(course, patients=patients, seed=seed, samples=samples, centre_mm=centroid(target))
-    return drawn.extreme_shifts_mm.reshape(patients, -1, 3)
+def _unequal(search: Search, course: Course, seed: int, simpler: _Answer) -> _Answer:
+    """Unequal margins; those of the simpler shape where they have no smaller PTV."""
+    first = np.ptp(simpler.sides) == 0
+    start = _van_herk(search, course, seed) if first else simpler.sides
+    sides, ptv, needed = sized_sides(search, searched_sides(search, start))
+    if sides.max() > LARGEST_MM or ptv.volume_cc >= simpler.ptv.volume_cc:
+        return simpler
+
+    def field_for(others: Population) -> tuple[Field, float]:
+        return field_of(ptv, others, search.deep_mm), 0.0
+
+    return _Answer(sides=sides, ptv=ptv, needed=needed, field_for=field_for)
 
 
-def _needed(target: Region, course: Course, unit: Floats, patients: int, seed: int, samples: int | None) -> Floats:
-    """Size (patients,) of the margin that just contains each patient's target, a few patients at a time."""
-    times, centre = samples_of(course, samples), centroid(target)
+def _van_herk(search: Search, course: Course, seed: int) -> Floats:
+    """Margins (6,) by the recipe from what guidance leaves of all errors; both sides of an axis alike."""
+    left = residual_errors(course, seed=seed)[-1]
+    penumbra = search.judge.plan.penumbra_mm
+    wide = np.sqrt(left.random_mm**2 + penumbra**2) - penumbra
+    axes = ALPHA * left.systematic_mm + BETA * wide + np.abs(left.mean_mm)
+    return np.repeat(np.clip(axes, 1.0, 0.8 * LARGEST_MM), 2)
+
+
+def _solution(
+    search: Search, answer: _Answer, course: Course, organ: Structure | None, draw: tuple[int, int]
+) -> Solution:
+    """The answer, held against fresh patients, with its intervals and the trade around it."""
+    judge, count = search.judge, search.people.size
+    start, times = draw
+    reached = reached_by(
+        search.target,
+        answer.ptv,
+        course,
+        judge,
+        answer.field_for,
+        answer.sides,
+        patients=count,
+        seed=fresh_seed(start),
+        samples=times,
+    )
+    search.tell()
+    scale = _interval(answer, search.share)
+    margin = margin_of(answer.sides)
+    taken = None if organ is None else taken_cc(answer.ptv, search.target, organ)
+    final = Trial(
+        margin=margin,
+        ptv_cc=answer.ptv.volume_cc,
+        reached=share(int((answer.needed <= 1e-9).sum()), count),
+        organ_cc=taken,
+    )
+    trials = sorted([*_trade(search, answer, organ), final], key=lambda trial: trial.margin.superior)
+    return Solution(
+        margin=margin,
+        scale=scale,
+        sides=_sides(search, answer, scale),
+        criterion=judge.criterion.text,
+        population=search.share,
+        shape=search.shape,
+        reached=reached,
+        ptv_cc=final.ptv_cc,
+        organ_cc=taken,
+        trials=tuple(trials),
+        note=judge.criterion.metric.entry.note,
+    )
+
+
+def _interval(answer: _Answer, wanted: float) -> Estimate:
+    """Factors of the margin at which the share's 95 % interval still holds the wanted one."""
+    count, size = len(answer.needed), float(answer.sides.mean())
+    around = share(round(wanted * count), count)
+    low, high = (1 + quantile(answer.needed, end) / size for end in (around.low, around.high))
+    return Estimate(1.0, min(max(low, 0.0), 1.0), max(high, 1.0))
+
+
+def _sides(search: Search, answer: _Answer, scale: Estimate) -> dict[str, Estimate]:
+    found = None if np.ptp(answer.sides) == 0 else side_intervals(search, answer.sides)
+    low, high = (answer.sides * scale.low, answer.sides * scale.high) if found is None else found
+    return {letter: Estimate(*each) for letter, *each in zip("RLAPSI", answer.sides, low, high, strict=True)}
+
+
+def _trade(search: Search, answer: _Answer, organ: Structure | None) -> list[Trial]:
+    """Other sizes of the same shape."""
+    target, count = coarse_of(search.target), search.people.size
     found = []
-    for block, count in blocks(patients):
-        shifts = draw_block(course, block, count, seed, times, centre).extreme_shifts_mm
-        found.append(_gauges(shifts.reshape(count, -1, 3), unit))
-    return np.concatenate(found)
+    for sides, met in _other_sizes(search, answer, target):
+        ptv = expand(target, margin_of(sides))
+        taken = None if organ is None else taken_cc(ptv, target, organ)
+        reached = share(met, count)
+        found.append(Trial(margin=margin_of(sides), ptv_cc=ptv.volume_cc, reached=reached, organ_cc=taken))
+        search.tell()
+    return found
 
 
-def _gauges(shifts: Floats, sides: Floats) -> Floats:
-    """Size (patients,) of the body with semi-axes `sides` (R L A P S I) that holds all of a patient's displacements."""
-    plus, minus = np.maximum(sides[0::2], 1e-9), np.maximum(sides[1::2], 1e-9)
-    scaled = np.where(shifts > 0, shifts / plus, shifts / minus)
-    found: Floats = np.sqrt((scaled**2).sum(axis=-1).max(axis=-1))
+def _other_sizes(search: Search, answer: _Answer, target: Region) -> Sequence[tuple[Floats, int]]:
+    """Sides, and how many patients they are enough for."""
+    people = search.people
+    if np.ptp(answer.sides) == 0:
+        size = float(answer.sides[0])
+        at = [quantile(answer.needed, level) for level in TRADE if level != search.share]
+        kept = sorted({growth for growth in at if LEAST_MM < size + growth < LARGEST_MM})
+        return [(answer.sides + growth, int((answer.needed <= growth + 1e-9).sum())) for growth in kept if growth]
+    found = []
+    for scale in SCALES:
+        sides = answer.sides * scale
+        if sides.max() > LARGEST_MM:
+            continue
+        if search.by_gauge:
+            met = int((gauges(people.at.shifts, sides) <= 1).sum())
+        else:
+            distance = field_of(expand(target, margin_of(sides)), people, search.deep_mm)
+            met = int((needed_margins(search.judge, distance, people, at_mm=0.0) <= 0).sum())
+        found.append((sides, met))
     return found
 
 
 class _Counter:
-    """Counts the margins that were tried."""
+    """Counts what was tried."""
 
-    def __init__(self, progress: Progress | None, shape: Shape) -> None:
-        self._progress, self._done = progress, 0
-        self._expected = USUAL_TRIALS + (0 if shape == "isotropic" else TRIALS_A_SIDE * SIDES[shape])
+    def __init__(self, progress: Progress | None, expected: int) -> None:
+        self._progress, self._done, self._expected = progress, 0, expected
 
     def __call__(self) -> None:
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, max(self._expected, self._done + 1))
-
-
-def _proportions(target: Region, shifts: Floats, population: float, shape: Shape, tell: Callable[[], None]) -> Floats:
-    """Margins (6,) R L A P S I whose body holds that share of patients in the smallest PTV, the largest of them 1."""
-    if shape == "isotropic":
-        return np.ones(6)
-    spread = np.maximum(_spread(shifts, population, shape), 0.05)
-    spread /= spread.max()
-
-    def volume(logs: Floats) -> float:
-        sides = _six(np.exp(logs), shape)
-        size = float(np.quantile(_gauges(shifts, sides), population, method="higher"))
-        grown = np.minimum(size * sides, LARGEST_MM)
-        tell()
-        return expand(target, _margin(grown)).volume_cc
-
-    begin = np.log(spread)
-    steps = np.vstack([begin, begin + 0.35 * np.eye(len(begin))])
-    found = optimize.minimize(
-        volume,
-        begin,
-        method="Nelder-Mead",
-        options={
-            "initial_simplex": steps,
-            "maxfev": TRIALS_A_SIDE * len(begin),
-            "xatol": 0.02,
-            "fatol": 1e-3 * target.volume_cc,
-        },
-    )
-    sides = _six(np.exp(found.x), shape)
-    unit: Floats = sides / sides.max()
-    return unit
-
-
-def _spread(shifts: Floats, population: float, shape: Shape) -> Floats:
-    """A first idea of the proportions: how far patients get on each side."""
-    high = np.quantile(shifts.max(axis=1), population, axis=0)
-    low = -np.quantile(shifts.min(axis=1), 1 - population, axis=0)
-    found: Floats = np.maximum(high, low) if shape == "per_axis" else np.stack([high, low], axis=1).reshape(-1)
-    return np.maximum(found, 0.0)
-
-
-def _six(sides: Floats, shape: Shape) -> Floats:
-    return np.repeat(sides, 2) if shape == "per_axis" else sides
-
-
-def _margin(sides: Floats) -> Margin:
-    return Margin.from_letters(dict(zip("RLAPSI", sides.tolist(), strict=True)))
-
-
-def _scores(
-    target: Region,
-    ptv: Region,
-    course: Course,
-    kind: str,
-    level: float,
-    patients: int,
-    seed: int,
-    samples: int | None,
-    dose: tuple[float, float],
-) -> Floats:
-    """How well each patient meets the criterion: 0 or more where he does."""
-    if kind in ("dmin", "d98"):
-        plan = conformal_dose(ptv, 1.0, *dose)
-        got = simulate_dose(plan, target, course, patients=patients, seed=seed, samples=samples)
-        reached: Floats = got.metric(f"{kind}_gy") - level
-        return reached
-    result = simulate_coverage(target, ptv, course, patients=patients, seed=seed, samples=samples)
-    if kind == "coverage":
-        covered: Floats = result.coverage.mean(axis=1) - level
-        return covered
-    return np.where(result.deepest_mm > 0, -result.deepest_mm, INSIDE)
-
-
-def _quantile(scores: Floats, level: float) -> float:
-    return float(np.quantile(scores, level, method="lower"))
-
-
-def _first_guess(shifts: Floats, unit: Floats, population: float) -> float:
-    size = float(np.quantile(_gauges(shifts, unit), population, method="higher"))
-    return min(max(size, 1.0), 0.9 * LARGEST_MM / float(unit.max()))
-
-
-def _root(fails_below: Callable[[float], float], first: float, most: float) -> float:
-    """Smallest size at which a rising function is 0 or more."""
-    low, high = LEAST_MM, first
-    if fails_below(low) >= 0:
-        return low
-    while fails_below(high) < 0:
-        low, high = high, min(1.5 * high + 1, most)
-        if low >= most:
-            raise MotionError(f"no margin up to {LARGEST_MM:g} mm is enough for this criterion and share of patients")
-    while high - low > STEP_MM:
-        below, above = fails_below(low), fails_below(high)
-        # between the secant, which is quick, and the middle, which is safe
-        cut = low + (high - low) * min(max(-below / (above - below), 0.1), 0.9)
-        low, high = (cut, high) if fails_below(cut) < 0 else (low, cut)
-    return high
-
-
-def _interval(
-    tried: Callable[[float], Floats],
-    size: float,
-    trials: dict[float, tuple[Trial, Floats]],
-    population: float,
-    patients: int,
-) -> Estimate:
-    """The sizes at which the share's 95 % interval still holds the wanted one, over the size found."""
-    around = share(round(population * patients), patients)
-    scores = tried(size)
-    below = max((at for at in trials if at < size - 5 * STEP_MM), default=size / 2)
-    slope = (_quantile(scores, 1 - population) - _quantile(tried(below), 1 - population)) / (size - below)
-    if slope <= 0:
-        return Estimate(1.0, 0.0, float("inf"))
-    ends = [_quantile(scores, 1 - end) for end in (around.low, around.high)]
-    middle = _quantile(scores, 1 - population)
-    low, high = (size + (middle - end) / slope for end in ends)
-    return Estimate(1.0, max(min(low / size, 1.0), 0.0), max(high / size, 1.0))

@@ -55,7 +55,8 @@ def solve(
     """Find the smallest CTV-to-PTV margin whose criterion holds for a share of the patients."""
     from typing import cast
 
-    from ptvkit.analysis.solve import Shape, solve_margin
+    from ptvkit.analysis.shapes import Shape
+    from ptvkit.analysis.solve import solve_margin
     from ptvkit.errors import MotionError
     from ptvkit.request.request import Request
     from ptvkit.work.values import course_of

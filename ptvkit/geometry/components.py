@@ -75,6 +75,12 @@ def parts(region: Region) -> tuple[Region, ...]:
     )
 
 
+def in_boxes(region: Region) -> Region:
+    """The region with each connected part in a box of its own, three nodes around it."""
+    found = parts(region)
+    return region if len(found) == 1 else Region(boxes=[one.boxes[0] for one in found], name=region.name)
+
+
 def _pieces(box: Box) -> list[tuple[float, Box]]:
     """The connected parts of a box with the volume of their nodes, mm³."""
     labels, count = ndimage.label(box.level < 0, structure=NEIGHBOURS)

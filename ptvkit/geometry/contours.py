@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptvkit.errors import MaskError, PtvkitWarning
+from ptvkit.geometry.components import in_boxes
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.polygon import polygon_levels
@@ -102,7 +103,7 @@ def region_from_contours(
     levels = polygon_levels(np.concatenate(edges), first, lattice.shape[:2], lattice.spacing_mm[:2], REACH_MM)
     nodes = lattice.to_mm(np.stack(np.meshgrid([0], [0], np.arange(lattice.shape[2]), indexing="ij"), -1))[0, 0]
     level = between(levels, stack.heights_mm, step, nodes @ stack.frame[:, 2], name)
-    return Region(level=level, grid=lattice, name=name)
+    return in_boxes(Region(level=level, grid=lattice, name=name))
 
 
 def _stacked(contours: Sequence[Floats], grid: Grid | None, name: str) -> Stack:

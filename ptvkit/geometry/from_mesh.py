@@ -7,6 +7,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from ptvkit.errors import MaskError
+from ptvkit.geometry.components import in_boxes
 from ptvkit.geometry.contours import REACH_MM, ROOM, between
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
@@ -61,7 +62,7 @@ def region_from_mesh(mesh: trimesh.Trimesh, *, name: str = "the mesh") -> Region
         np.ascontiguousarray(np.concatenate(edges)), first, grid.shape[:2], grid.spacing_mm[:2], REACH_MM
     )
     level = between(levels, heights[inner], step, heights, name)
-    return Region(level=level, grid=grid, name=name)
+    return in_boxes(Region(level=level, grid=grid, name=name))
 
 
 def _section(mesh: Any, height: float) -> Floats:

@@ -1,10 +1,11 @@
 """From a binary mask to a sub-voxel surface.
 
 A binary mask says on which side of the surface each voxel centre lies, and about how much the structure holds. Among
-the surfaces that agree, this takes a smooth one: a signed distance is smoothed by a kernel that keeps curvature, put
-back on its side at every voxel centre after each pass, and moved so that it holds the volume of the mask's voxels
-(which is what counting voxels estimates without bias, and what half-slice end caps mean). Each connected part is
-treated on its own, with a grid of its own, so that no lesion chooses the smoothing or the resolution of another.
+the surfaces that agree, this takes a smooth one with edges only where flat faces meet: a signed distance is smoothed by
+a kernel that keeps curvature, given back the edges that this rounds off, put back on its side at every voxel centre
+after each pass, and moved so that it holds the volume of the mask's voxels (which is what counting voxels estimates
+without bias, and what half-slice end caps mean). Each connected part is treated on its own, with a grid of its own, so
+that no lesion chooses the smoothing or the resolution of another.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ptvkit.geometry.components import connected
 from ptvkit.geometry.grid import Grid, Triple
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
+from ptvkit.kernels.edges import sharpen
 from ptvkit.kernels.gauge import gauge_cost
 from ptvkit.kernels.level import volume_in_cells
 from ptvkit.kernels.smooth import flatten, keep_sides, put_right
@@ -46,6 +48,11 @@ MANY: Final = 100
 """Parts above which the smallest keep little room around them."""
 MOST_ROUGH_MM: Final = 20.0
 """Slices thicker than this are not smoothed more often."""
+SHARPENED: Final = 4
+"""Last passes of the smoothing after which edges are given back."""
+FACE_SIGMAS: Final = 3.2
+FACE_SLICES: Final = 1.5
+"""How far from an edge its faces are looked at: in widths of the smoothing, and in slices; at most a part's radius."""
 
 
 def region_from_mask(mask: Mask) -> Region:
@@ -172,10 +179,13 @@ def _reconstructed(part: _Part, spacing: NDArray[np.float64], factors: Triple) -
     scratch = np.empty_like(level)
     staircase_mm = max(0.4 + 0.8 * thin, min(0.5 * thick, max(1.9, 0.9 + 0.09 * part.radius_mm)))
     sigma_mm = min(staircase_mm, (0.25 + 0.05 * thick) * part.radius_mm)
-    x, y, z = (sigma_mm * k / h for k, h in zip(factors, spacing.tolist(), strict=True))
+    dx, dy, dz = (spacing / factors).tolist()
+    reach_mm = min(max(FACE_SIGMAS * sigma_mm, FACE_SLICES * thick), part.radius_mm)
     cells = int(np.count_nonzero(part.inside)) * factors[0] * factors[1] * factors[2]
     for left in reversed(range(3 + int(2.5 * min(max(0.0, thick - 2.5), MOST_ROUGH_MM)))):
-        flatten(level, (x, y, z), scratch)
+        flatten(level, (sigma_mm / dx, sigma_mm / dy, sigma_mm / dz), scratch)
+        if left < SHARPENED:
+            sharpen(level, (dx, dy, dz), reach_mm, max(1.6 * max(dx, dy, dz), 1.5 * sigma_mm), scratch)
         if left < 2:
             level += _offset_to_volume(level, cells, thick)
         put_right(level, part.inside, factors, floor, left > 0)

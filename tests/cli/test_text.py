@@ -97,7 +97,7 @@ def test_nothing_stale_stands_beside_a_new_result(tmp_path: Path, capsys: pytest
     assert targets(gtv, out, "--eval-limit", str(ball(tmp_path / "limit.nii.gz", 6)), "--picture") == 0
     assert {"ptv_eval.nii.gz", "ptv_eval.nii.gz.json", "targets.png"} <= {path.name for path in out.iterdir()}
     assert targets(gtv, out) == 0
-    kept = {"ctv.nii.gz", "ctv.nii.gz.json", "ptv.nii.gz", "ptv.nii.gz.json", "targets.json"}
+    kept = {"ctv.nii.gz", "ctv.nii.gz.json", "ptv.nii.gz", "ptv.nii.gz.json", "targets.html", "targets.json"}
     assert {path.name for path in out.iterdir()} == kept
     assert main(["check", str(out)]) == 0
 

@@ -23,7 +23,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     array[10:15, 11:17, 12:20] = True
     write_mask(Mask.from_array(array, np.diag([-1.0, 2.0, 1.5, 1.0])), home / "gtv.nii.gz")
     out = home / "out"
-    assert main(["targets", str(home / "gtv.nii.gz"), "--ctv", "2", "--ptv", "3", "-o", str(out)]) == 0
+    margins = ["--ctv", "2", "--ptv", "3", "--no-page"]
+    assert main(["targets", str(home / "gtv.nii.gz"), *margins, "-o", str(out)]) == 0
     return home
 
 
