@@ -120,7 +120,7 @@ def _serve(pipe: Connection) -> None:
 
 def end_with_parent() -> None:
     """End this process when the one that began it dies, however it dies."""
-    with suppress(OSError, AttributeError):  # elsewhere than on Linux the thread alone
+    with suppress(OSError, AttributeError, TypeError):  # elsewhere than on Linux the thread alone
         ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
     Thread(target=_exit_after_parent, daemon=True).start()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ptvkit.analysis.simulation import Simulation, Stage, simulate_all
+from ptvkit.display import drawing
 from ptvkit.errors import FileError, PtvkitWarning
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
@@ -19,7 +20,6 @@ from ptvkit.io.provenance import Provenance
 from ptvkit.io.requests import InputFiles, write_request
 from ptvkit.request.cases import cases_of
 from ptvkit.request.request import Consumer, Request
-from ptvkit.work.drawing import drawing
 from ptvkit.work.patients import PATIENTS, write_patients
 from ptvkit.work.reading import read_by
 from ptvkit.work.structures import structures_of

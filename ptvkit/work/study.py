@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ptvkit.errors import FileError, MotionError
+from ptvkit.io.provenance import TABLE_SCHEMAS
 from ptvkit.io.requests import InputFiles
 from ptvkit.request.cases import Case, cases_of
 from ptvkit.request.request import Consumer, Request
@@ -84,7 +85,8 @@ class Plan:
     def opening(self) -> Record:
         """What a journal says of the cases and columns of a run."""
         parts = len(self.tasks) // len(self.cases)
-        return {"cases": [case.name for case in self.cases], "parts": parts, "swept": list(self.cells[0].values)}
+        names = [case.name for case in self.cases]
+        return {"cases": names, "parts": parts, "swept": list(self.cells[0].values), "table": TABLE_SCHEMAS[NAME]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

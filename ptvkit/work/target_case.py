@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ptvkit.display import drawing
 from ptvkit.errors import GridError, MarginError
 from ptvkit.geometry.extent import grid_around, grown_to_hold
 from ptvkit.geometry.grid import Grid
@@ -19,7 +20,6 @@ from ptvkit.io.requests import InputFiles, write_request
 from ptvkit.io.target_files import Layout, margins_asked, refuse_cut_masks, write_targets
 from ptvkit.margins.targets import Targets
 from ptvkit.request.request import Request
-from ptvkit.work.drawing import drawing
 from ptvkit.work.structures import gtv_of, targets_of
 
 SMALLEST_MM, LARGEST_MM = 0.1, 20.0
