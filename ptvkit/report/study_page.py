@@ -150,7 +150,7 @@ def _pictured(plan: Plan, outcome: Outcome, found: Chosen | None) -> list[tuple[
 def _provenance(plan: Plan) -> list[tuple[str, str]]:
     told = [
         ("study file", plan.source),
-        ("SHA-256 of the study, files included", plan.head["study"]),
+        ("SHA-256 of the study, files included", plan.identity),
     ]
     told += [(name, release) for name, release in versions().items()]
     return [*told, ("written", datetime.now(UTC).isoformat(timespec="seconds"))]

@@ -24,6 +24,8 @@ from ptvkit.work.values import course_of
 
 JOURNAL: Final = "study"
 KIND: Final = "study"
+ASKED: Final = (*COMPUTED[1:], "sweep")
+"""Tables that say what a study is, whatever its cases."""
 STUDY: Final = Consumer(
     name="a study",
     reads=(
@@ -71,22 +73,31 @@ class Plan:
 
     @property
     def head(self) -> Record:
-        """What a journal must agree with to be gone on with: all that is asked but the cases, with the files' content.
+        """What a journal must agree with to be gone on with: all that is asked but the cases, and names of files."""
+        asked = self.request.identity(*ASKED, hash_of=lambda path: path.name)
+        return {"schema": SCHEMA, "kind": KIND, "study": asked, "version": version("ptvkit")}
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of all that is asked but the cases, with the content of files.
 
         Raises
         ------
         FileError
             When a file cannot be read.
         """
-        asked = self.request.identity(*COMPUTED[1:], "sweep")
-        return {"schema": SCHEMA, "kind": KIND, "study": asked, "version": version("ptvkit")}
+        return self.request.identity(*ASKED)
 
     @property
     def opening(self) -> Record:
-        """What a journal says of the cases and columns of a run."""
-        parts = len(self.tasks) // len(self.cases)
-        names = [case.name for case in self.cases]
-        return {"cases": names, "parts": parts, "swept": list(self.cells[0].values), "table": TABLE_SCHEMAS[NAME]}
+        """What a journal says of a run: its cases and columns, and what it reads besides the cases."""
+        return {
+            "cases": [case.name for case in self.cases],
+            "parts": len(self.tasks) // len(self.cases),
+            "swept": list(self.cells[0].values),
+            "content": self.identity,
+            "table": TABLE_SCHEMAS[NAME],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,16 +75,19 @@ def joined(journals: Sequence[Path]) -> Records:
     """
     heads: list[Mapping[str, Any]] = []
     records: list[Record] = []
+    opening: Record = {"cases": [], "parts": 0, "swept": []}
     for path in journals:
         content = read_journal(path)
         if content.head is None:
             raise FileError(f"{path}: its first line is damaged, or is no journal; resume, or move it away")
         if heads and content.head != heads[0]:
             raise FileError(f"{path}: belongs to another study than {journals[0].name}; move one of them away")
+        last = next((record for record in reversed(content.records) if "cases" in record), None)
+        if last is not None and last["content"] != opening.get("content", last["content"]):
+            raise FileError(f"{path}: was run with other files than {journals[0].name}; resume it")
+        opening = last or opening
         heads.append(content.head)
         records += content.records
-    openings = [record for record in records if "cases" in record]
-    opening = openings[-1] if openings else {"cases": [], "parts": 0, "swept": []}
     return Records(head=heads[0], opening=opening, records=latest(records))
 
 

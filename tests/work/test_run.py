@@ -76,6 +76,34 @@ def test_resuming_does_again_what_was_computed_from_other_files(
     assert done == [len(plan_study(study).tasks)]
 
 
+def test_swept_files_are_beside_the_study_and_part_of_what_a_resumption_compares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = '[sweep.parameters]\n"targets.limit" = ["limits/wide.nii.gz", "limits/{case}.nii.gz"]\n'
+    study = study_in(tmp_path, QUICK + sweep, cases=1)
+    ball(tmp_path / "limits" / "wide.nii.gz", 12)
+    ball(tmp_path / "limits" / "p0.nii.gz", 6, (0, 0, 2))
+    monkeypatch.chdir(tmp_path.parent)
+    first = rows_of(run_study(study, tmp_path / "out"))
+    assert float(first[0]["ctv_cc"]) > 1.2 * float(first[1]["ctv_cc"])
+    ball(tmp_path / "limits" / "p0.nii.gz", 6.5, (0, 0, 3))
+    resumed = rows_of(run_study(study, tmp_path / "out", resume=True))
+    assert (resumed[0]["ctv_cc"], resumed[1]["ctv_cc"] == first[1]["ctv_cc"]) == (first[0]["ctv_cc"], False)
+
+
+def test_shards_with_other_files_are_not_joined(tmp_path: Path) -> None:
+    study = study_in(tmp_path, SWEEP.replace("ctv = 2", 'ctv = 2\nlimit = "limit.nii.gz"'))
+    ball(tmp_path / "limit.nii.gz", 12)
+    run_study(study, tmp_path / "out", shard=(1, 2))
+    ball(tmp_path / "limit.nii.gz", 7)
+    with pytest.raises(pk.FileError, match=r"study-2-of-2\.journal: was run with other files than study-1-of-2"):
+        run_study(study, tmp_path / "out", shard=(2, 2))
+    rows = rows_of(run_study(study, tmp_path / "out", shard=(1, 2), resume=True))
+    run_study(study, tmp_path / "anew")
+    assert table_of(tmp_path / "out") == table_of(tmp_path / "anew")
+    assert rows
+
+
 def test_a_case_that_failed_is_tried_again(tmp_path: Path) -> None:
     study, out = study_in(tmp_path), tmp_path / "out"
     good = (tmp_path / "masks" / "p1.nii.gz").read_bytes()
