@@ -9,6 +9,7 @@ from typing import Any, Final
 from ptvkit.errors import FileError, PtvkitError
 from ptvkit.io.naming import StructureRef
 from ptvkit.io.requests import InputFiles
+from ptvkit.kernels.jit import thread_count
 from ptvkit.motion.course import BLOCK, samples_of
 from ptvkit.request.cases import Case
 from ptvkit.request.named_files import map_files
@@ -32,7 +33,7 @@ class PlanCheck:
     cases, cells, targets : int
         How many; targets of each case, which cells share.
     seconds : float
-        How long it will take here, from one cell of the first case with few patients.
+        How long it will take here, from a few cells of the first case with few patients.
     """
 
     cases: int
@@ -42,7 +43,7 @@ class PlanCheck:
 
 
 def check_plan(plan: Plan) -> PlanCheck:
-    """Refuse a study that could not run, and measure on one cell how long it will take.
+    """Refuse a study that could not run, and measure on a few cells how long it will take.
 
     Every file and structure of every case must be there, and a course must come of every swept value. The first case is
     read and simulated with few patients; of the others, files are not read.
@@ -97,22 +98,23 @@ def _swept(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _seconds(plan: Plan, cases: int, targets: int) -> float:
-    """Time of all: making targets ready, and simulating each cell, whose part grows with the patients."""
-    task = replace(plan.tasks[0], cells=plan.tasks[0].cells[:1])
-    ask = plan.request.tables.simulation
+    """Time of all from that of one task: making its targets ready, and its blocks of patients, several at a time."""
+    task, ask, threads = plan.tasks[0], plan.request.tables.simulation, thread_count()
+    own_targets = len({target_key(cell) for cell in task.cells})
 
-    def timed(blocks: int, kept: CaseValues) -> float:
-        few = {"simulation.patients": blocks * BLOCK, "simulation.precision": None}
+    def timed(rounds: int, kept: CaseValues) -> float:
+        few = {"simulation.patients": rounds * threads * BLOCK, "simulation.precision": None}
         begin = perf_counter()
         run_task(plan.request.with_values(few), replace(task, case=_without(task.case, few)), kept, InputFiles())
         return perf_counter() - begin
 
     timed(1, CaseValues())  # loads what is compiled
     kept = CaseValues()
-    whole_cell, one, three = timed(1, kept), timed(1, kept), timed(3, kept)
-    block = max(three - one, 0.0) / 2
-    cell = max(one - block, 0.0) + block * math.ceil(ask.patients / BLOCK)
-    return cases * (targets * max(whole_cell - one, 0.0) + len(plan.cells) * cell)
+    first, one, three = timed(1, kept), timed(1, kept), timed(3, kept)
+    each_round = max(three - one, 0.0) / 2
+    rounds = math.ceil(ask.patients / (threads * BLOCK))
+    simulated = (max(one - each_round, 0.0) + each_round * rounds) * len(plan.cells) / len(task.cells)
+    return cases * (simulated + max(first - one, 0.0) * targets / own_targets)
 
 
 def _without(case: Case, values: dict[str, Any]) -> Case:

@@ -95,6 +95,7 @@ def test_shards_with_other_files_are_not_joined(tmp_path: Path) -> None:
     study = study_in(tmp_path, SWEEP.replace("ctv = 2", 'ctv = 2\nlimit = "limit.nii.gz"'))
     ball(tmp_path / "limit.nii.gz", 12)
     run_study(study, tmp_path / "out", shard=(1, 2))
+    (tmp_path / "limit.nii.gz").unlink()
     ball(tmp_path / "limit.nii.gz", 7)
     with pytest.raises(pk.FileError, match=r"study-2-of-2\.journal: was run with other files than study-1-of-2"):
         run_study(study, tmp_path / "out", shard=(2, 2))
@@ -234,7 +235,7 @@ def test_a_plan_says_how_long_it_will_take(tmp_path: Path) -> None:
     begin = time.perf_counter()
     run_study(study, tmp_path / "out")
     assert (check.cases, check.cells, check.targets) == (2, 6, 6)
-    assert 1 / 3 < check.seconds / (time.perf_counter() - begin) < 3  # other work on the machine may begin or end
+    assert 1 / 4 < check.seconds / (time.perf_counter() - begin) < 4  # other work on the machine may begin or end
 
 
 def test_a_line_for_each_patient_and_fraction(tmp_path: Path) -> None:
