@@ -18,6 +18,7 @@ from ptvkit.dose.conformal import PrescribedTo, plateau_of
 from ptvkit.dose.criteria import Criterion
 from ptvkit.dose.metrics import metrics_of
 from ptvkit.dose.points import Points, points_of
+from ptvkit.geometry.boxes import joined
 from ptvkit.geometry.distance import signed_distance
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.jit import thread_count
@@ -179,9 +180,9 @@ def field_of(region: Region, people: Population, deep_mm: float) -> Field:
         minus, plus = np.minimum(minus, -plus), np.maximum(plus, -minus)
     room = [(int(-a / h) + 4, int(b / h) + 4) for a, b, h in zip(minus, plus, region.grid.spacing_mm, strict=True)]
     farthest = float(np.linalg.norm(people.at.shifts, axis=-1).max()) + 3.0
-    near = signed_distance(region, outside_mm=farthest, inside_mm=deep_mm, room=room)
+    near = joined(signed_distance(region, outside_mm=farthest, inside_mm=deep_mm, room=room))
     to_index = np.ascontiguousarray(np.linalg.inv(near.grid.affine)[:3])
-    return Field(np.ascontiguousarray(near.level), to_index, np.asarray(near.grid.spacing_mm, float))
+    return Field(np.minimum(near.level, np.float32(farthest)), to_index, np.asarray(near.grid.spacing_mm, float))
 
 
 def needed_margins(

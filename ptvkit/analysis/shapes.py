@@ -23,6 +23,7 @@ from ptvkit.analysis.needed import (
     needed_margins,
     quantile,
 )
+from ptvkit.geometry.box import Box
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import grid_around, resampled
 from ptvkit.kernels.level import sample_points
@@ -209,8 +210,14 @@ def _slopes(field: Field, points: Floats) -> Floats:
 
 def _area_vectors(region: Region) -> tuple[Floats, Floats]:
     """Outward normals (N, 3) of a region's surface in the patient's frame, and the area that each stands for."""
-    share = occupancy(region.level)
-    slope = np.stack(np.gradient(-np.asarray(share, float)), axis=-1) / np.asarray(region.grid.spacing_mm)
+    each = [_area_vectors_of(box) for box in region.boxes]
+    normals, areas = zip(*each, strict=True)
+    return np.concatenate(normals), np.concatenate(areas)
+
+
+def _area_vectors_of(box: Box) -> tuple[Floats, Floats]:
+    share = occupancy(box.level)
+    slope = np.stack(np.gradient(-np.asarray(share, float)), axis=-1) / np.asarray(box.grid.spacing_mm)
     length = np.linalg.norm(slope, axis=-1)
     there = length > 1e-6
-    return slope[there] / length[there][:, None] @ region.grid.axes.T, length[there]
+    return slope[there] / length[there][:, None] @ box.grid.axes.T, length[there]

@@ -57,7 +57,8 @@ def run_in_slices(function: Callable[..., Any], length: int, *arguments: Any) ->
     Where all arrays are small it is one call: handing it on would take longer.
     """
     threads = min(thread_count(), length)
-    if threads <= 1 or max(np.size(argument) for argument in arguments) < SMALL:
+    sizes = (argument.size for argument in arguments if isinstance(argument, np.ndarray))
+    if threads <= 1 or max(sizes, default=SMALL) < SMALL:
         function(0, length, *arguments)
         return
     cuts = [length * n // threads for n in range(threads + 1)]
