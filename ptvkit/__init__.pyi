@@ -62,8 +62,12 @@ from .motion.simulate import simulate_coverage
 from .motion.trajectory import Trajectory
 from .motion.variation import Variation
 from .request.limits import read_limits
+from .request.request import Request
 from .work.results import read_results
+from .work.simulation import SimulationOutcome, run_simulation
+from .work.solve import run_solve
 from .work.study import Outcome, merge_study, run_study
+from .work.targets import TargetsOutcome, run_targets
 
 __all__ = [
     "Breathing",
@@ -94,13 +98,16 @@ __all__ = [
     "PtvkitWarning",
     "RecipeCheck",
     "Region",
+    "Request",
     "Residual",
     "Roi",
     "Segment",
     "SetupError",
     "SetupStatistics",
+    "SimulationOutcome",
     "Solution",
     "Targets",
+    "TargetsOutcome",
     "TraceStatistics",
     "Trajectory",
     "Trial",
@@ -155,7 +162,10 @@ __all__ = [
     "register_adapter",
     "residual_errors",
     "ring",
+    "run_simulation",
+    "run_solve",
     "run_study",
+    "run_targets",
     "sample_course",
     "setup_statistics",
     "simulate_coverage",

@@ -47,3 +47,8 @@ def html_of(value: object) -> str:
 def figure_of(value: object, **options: Any) -> Any:
     """A matplotlib figure of a value."""
     return import_module("ptvkit.report.notebook").figure_of(value, **options)
+
+
+def drawing(module: str) -> Any:
+    """A module of `ptvkit.report`, for the pictures and pages that are written beside figures."""
+    return import_module(f"ptvkit.report.{module}")

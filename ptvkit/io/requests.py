@@ -55,6 +55,10 @@ class InputFiles:
                 self._sources[file] = source_of(file)
         return tuple(self._sources[file] for file in files)
 
+    def sha256(self, path: PathLike) -> str:
+        """SHA-256 of a file, hashed now unless it is already."""
+        return self.add(path)[0].sha256
+
     @property
     def sources(self) -> tuple[Source, ...]:
         """Every file with its hash, by path."""
@@ -116,15 +120,37 @@ def write_request(folder: PathLike, inputs: InputFiles, *, record: str, names: C
         inputs.check_unchanged()
 
 
+def remove_request(record: Path) -> None:
+    """Remove a record and the files that it lists beside it, all or none; their folder too when nothing else is in it.
+
+    Raises
+    ------
+    FileError
+        When one of them was edited.
+    """
+    old = [path for path in (record, *_outdated(record.parent, set(), record=record.name, names=())) if path.exists()]
+    for path in old:
+        path.unlink()
+    with suppress(OSError):  # it holds other files
+        record.parent.rmdir()
+
+
 def recorded_files(record: Path) -> dict[str, str]:
     """SHA-256 by name of the files that a record lists in its own folder; none where there is no such record."""
     with suppress(FileError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        entries = _content(record)["files"].values()
+        entries = read_json(record)["files"].values()
         return {entry["path"]: entry["sha256"] for entry in entries if Path(entry["path"]).name == entry["path"]}
     return {}
 
 
-def _content(record: Path) -> dict[str, Any]:
+def read_json(record: Path) -> dict[str, Any]:
+    """Content of a JSON file.
+
+    Raises
+    ------
+    FileError, ValueError, RecursionError
+        When it cannot be read, or is no JSON.
+    """
     with open_input(record, "a .json file") as file:
         content: dict[str, Any] = json.loads(file.read(_MOST_BYTES))
         return content
@@ -132,7 +158,7 @@ def _content(record: Path) -> dict[str, Any]:
 
 def _complete(record: Path) -> None:
     """Give a record an entry for every file beside it."""
-    content = _content(record)
+    content = read_json(record)
     files: Mapping[str, dict[str, str]] = content.get("files", {})
     listed = {entry["path"] for entry in files.values()}
     others = sorted(path for path in record.parent.iterdir() if path.name not in listed and path != record)

@@ -148,8 +148,10 @@ def _pictured(plan: Plan, outcome: Outcome, found: Chosen | None) -> list[tuple[
 
 
 def _provenance(plan: Plan) -> list[tuple[str, str]]:
-    head = plan.head
-    told = [("study file", plan.source), ("SHA-256 of its content", head["study"]), ("of the case list", head["cases"])]
+    told = [
+        ("study file", plan.source),
+        ("SHA-256 of the study, files included", plan.identity),
+    ]
     told += [(name, release) for name, release in versions().items()]
     return [*told, ("written", datetime.now(UTC).isoformat(timespec="seconds"))]
 

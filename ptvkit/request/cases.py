@@ -10,6 +10,7 @@ from typing import Any
 from ptvkit.errors import FileError
 from ptvkit.io.cases import find_cases, stem
 from ptvkit.io.naming import PHANTOM, StructureRef
+from ptvkit.request.named_files import mark_of
 from ptvkit.request.request import Request
 
 
@@ -105,8 +106,14 @@ def _row(path: Path, line: int, row: dict[str, str]) -> Case:
     if not name or "/" in name or "\\" in name or name in (".", "..") or not mask:
         raise FileError(f"{path}: line {line} has no case that could name a folder, or no mask; found {name!r}")
     values = {key: _value(text) for key, text in row.items() if key not in ("case", "mask") and text.strip()}
-    place = mask if mask.startswith(PHANTOM) else str(path.parent / mask)
-    return Case(name=name, values={"cases.gtv": place, **values})
+    placed = {key: _placed(value, path.parent) if mark_of(key) else value for key, value in values.items()}
+    return Case(name=name, values={"cases.gtv": _placed(mask, path.parent), **placed})
+
+
+def _placed(value: Any, folder: Path) -> Any:
+    """A name of a file, as it is meant beside the manifest."""
+    is_path = isinstance(value, str) and not value.startswith((PHANTOM, ":"))
+    return str(folder / value) if is_path else value
 
 
 def _value(text: str) -> Any:

@@ -33,7 +33,40 @@ def map_files(
             changed[key] = _each(value, partial(_swapped, change, mark))
         elif below is not None:
             changed[key] = _in_tables(value, below, change)
+    if model is Tables and "sweep" in changed:
+        changed["sweep"] = _in_sweep(changed["sweep"], change)
     return changed
+
+
+def mark_of(key: str) -> Names | None:
+    """The mark of a dotted key, such as that of a sweep; None where its values name no files.
+
+    Examples
+    --------
+    >>> mark_of("breathing.trace"), mark_of("targets.ptv.SI")
+    (Names(kind='file'), None)
+    """
+    model: type[BaseModel] = Tables
+    mark = None
+    for step in key.split("."):
+        field = model.model_fields.get(step)
+        if field is not None:  # else the name of one of several tables, or a part of a value
+            mark = _mark([field.annotation, *field.metadata])
+            model = model_in(field.annotation) or model
+    return mark
+
+
+def _in_sweep(sweep: Any, change: Callable[[str, Names], Any]) -> Any:
+    """A sweep whose values name files."""
+    parameters = sweep.get("parameters") if isinstance(sweep, Mapping) else None
+    if not isinstance(parameters, Mapping):
+        return sweep
+    marks = {key: mark_of(key) for key in parameters}
+    swept = {
+        key: value if mark is None else _each(value, partial(_swapped, change, mark))
+        for (key, value), mark in zip(parameters.items(), marks.values(), strict=True)
+    }
+    return {**sweep, "parameters": swept}
 
 
 def _in_tables(value: Any, model: type[BaseModel], change: Callable[[str, Names], Any]) -> Any:

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -144,11 +145,13 @@ class Request:
         ('seg/p01.nii.gz:liver', 'ct/p01.nii.gz')
         """
         content = with_values(self.content, {"cases.masks": None, "cases.manifest": None, **values}, self.source)
-        gtv = content.get("cases", {}).get("gtv")
+        gtv, label = (content.get("cases", {}).get(key) for key in ("gtv", "label"))
+        if gtv is not None and label is not None and _exists(gtv):
+            content = with_values(content, {"cases.gtv": f"{gtv}:{label}", "cases.label": None}, self.source)
 
         def own(text: str, mark: Names) -> str:
             is_label = mark.kind == "structure" and text.startswith(":") and gtv is not None
-            return (f"{StructureRef.parse(gtv).path}{text}" if is_label else text).replace(CASE, name)
+            return (f"{_file_of(gtv)}{text}" if is_label else text).replace(CASE, name)
 
         return type(self)(
             content=map_files(content, own), source=self.source, overrides=self.overrides, labels=self.labels
@@ -187,13 +190,19 @@ class Request:
         map_files(self.content, lambda text, mark: named.extend(_paths(text, mark)))
         return tuple(sorted(set(named)))
 
-    def identity(self, *tables: str) -> str:
+    def label(self, key: str) -> str:
+        """What messages call a key: the option that set it, where one did."""
+        return self.labels.get(key, key)
+
+    def identity(self, *tables: str, hash_of: Callable[[Path], str] = lambda path: source_of(path).sha256) -> str:
         """SHA-256 of what is asked, with the content of every file that it names in place of its path.
 
         Parameters
         ----------
         *tables : str
             Only of these tables; by default of all.
+        hash_of : callable
+            SHA-256 of a file, such as one that is kept for a later comparison.
 
         Raises
         ------
@@ -201,7 +210,7 @@ class Request:
             When a file cannot be read.
         """
         content = {key: value for key, value in self.content.items() if not tables or key in tables}
-        text = json.dumps(map_files(content, _by_content), sort_keys=True, default=str)
+        text = json.dumps(map_files(content, partial(_by_content, hash_of)), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -238,6 +247,19 @@ def _beside(file: Path) -> Callable[[str, Names], str]:
     return placed
 
 
+def _file_of(text: str) -> str:
+    """The file, or the folder of masks, that a structure is in."""
+    folder = text.rpartition(":")[0]
+    return next((one for one in (text, folder) if one and _exists(one)), None) or str(StructureRef.parse(text).path)
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # no system could hold such a name
+        return False
+
+
 def _paths(text: str, mark: Names) -> Sequence[Path]:
     """Existing files that a text names; a pattern, a built-in structure and a case's own label name none."""
     if mark.kind == "structure":
@@ -246,11 +268,11 @@ def _paths(text: str, mark: Names) -> Sequence[Path]:
     return [] if text.startswith(PHANTOM) or (mark.kind == "cases" and not path.is_file()) else [path]
 
 
-def _by_content(text: str, mark: Names) -> Any:
-    """What a name stands for: hashes of its files, and which structure of them."""
+def _by_content(hash_of: Callable[[Path], str], text: str, mark: Names) -> Any:
+    """What a name stands for: hashes of its files, and which structure of them; its last part where there is none."""
     paths = _paths(text, mark)
-    if not paths:
-        return text
-    name = StructureRef.parse(text).name if mark.kind == "structure" else None
-    hashes = [source_of(path).sha256 for path in paths if path.is_file()]
-    return [*hashes, name] if hashes else text
+    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    hashes = [hash_of(file) for file in files if file.is_file()]
+    if hashes:
+        return [*hashes, StructureRef.parse(text).name if mark.kind == "structure" else None]
+    return text if text.startswith((PHANTOM, ":")) else Path(text).name

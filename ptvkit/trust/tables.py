@@ -4,12 +4,12 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from ptvkit.errors import FileError
-from ptvkit.work.journal import SUFFIX, read_journal
+from ptvkit.work.journal import SUFFIX
 from ptvkit.work.results import NAME, write_results
-from ptvkit.work.study import in_order
+from ptvkit.work.study import JOURNAL
+from ptvkit.work.study_table import joined, rows_of
 
 Found = tuple[Path, str, str]
 
@@ -21,7 +21,7 @@ def check_tables(files: Iterable[Path]) -> Iterator[Found]:
     """
     homes: dict[Path, list[Path]] = {}
     for path in files:
-        if path.name.endswith(SUFFIX):
+        if path.name.startswith(JOURNAL) and path.name.endswith(SUFFIX):
             homes.setdefault(path.parent, []).append(path)
     for home, journals in homes.items():
         yield _check(home / NAME, journals)
@@ -49,17 +49,8 @@ def _check(table: Path, journals: list[Path]) -> Found:
 
 def _made_anew(journals: list[Path]) -> tuple[bytes, int, str, int]:
     """Bytes of the table, how many tasks there are, the version, and how many tasks are done."""
-    found: dict[int, dict[str, Any]] = {}
-    heads = []
-    for path in journals:
-        head, records, _ = read_journal(path)
-        if head is None:
-            raise FileError(f"{path}: is damaged")
-        heads.append(head)
-        found |= {record["task"]: record for record in records}
-    release = str(heads[0]["version"])
-    rows = [row for number in sorted(found) for row in found[number].get("rows", [])]
+    held = joined(journals)
     with tempfile.TemporaryDirectory() as room:
         table = Path(room) / NAME
-        write_results(in_order(rows, release), table)
-        return table.read_bytes(), int(heads[0]["tasks"]), release, len(found)
+        write_results(rows_of(held), table, columns=held.columns)
+        return table.read_bytes(), held.tasks, str(held.head["version"]), len(held.done)

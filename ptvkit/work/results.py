@@ -14,30 +14,34 @@ from ptvkit.text import csv_text, text_from_csv
 NAME: Final = "results.csv"
 
 
-def write_results(rows: Iterable[dict[str, Any]], path: Path) -> None:
+def write_results(rows: Iterable[dict[str, Any]], path: Path, columns: Sequence[str] = ()) -> None:
     """Write rows as CSV, whole or not at all, and as Parquet beside it where pyarrow is installed.
 
-    Columns come in the order in which rows first have them.
+    Columns come in the order in which rows first have them; `columns` are those of a table without rows.
 
     Raises
     ------
     FileError
     """
-    found = list(rows)
-    columns: dict[str, None] = {}
-    for row in found:
-        columns |= dict.fromkeys(row)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _ordered(list(columns)), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _told(value) for key, value in row.items()} for row in found)
+    lines = list(rows)
+    names: dict[str, None] = {}
+    for row in lines:
+        names |= dict.fromkeys(row)
     with write_whole(path) as file:
-        file.write(text.getvalue().encode())
-    if found:
-        _write_parquet(path)
+        file.write(table_text(lines, _ordered(list(names)) if lines else columns).encode())
+    write_parquet(path)
 
 
-def _write_parquet(table: Path) -> None:
+def table_text(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Rows as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _shown(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def write_parquet(table: Path) -> None:
     """The table once more, with types."""
     try:
         from pyarrow import csv as arrow
@@ -51,12 +55,12 @@ def _write_parquet(table: Path) -> None:
 
 
 def _ordered(columns: Sequence[str]) -> list[str]:
-    """What a row was asked last, so that a table with and without dose begins alike."""
+    """How a row was simulated comes last, so that a table with and without dose begins alike."""
     last = [name for name in ("patients", "fractions", "seed", "version") if name in columns]
     return [name for name in columns if name not in last] + last
 
 
-def _told(value: Any) -> Any:
+def _shown(value: Any) -> Any:
     """Numbers with the digits that a simulation can have."""
     if isinstance(value, float):
         return "" if value != value else f"{value:.6g}"

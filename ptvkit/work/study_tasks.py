@@ -1,38 +1,42 @@
 """One piece of a study's work: a case and the cells that share a course."""
 
+import hashlib
 import json
 import zlib
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptvkit.dose.criteria import TABLED
 from ptvkit.dose.result import DoseResult
 from ptvkit.dose.simulate import simulate_dose
+from ptvkit.io.requests import InputFiles
 from ptvkit.kernels.jit import thread_count
-from ptvkit.motion.course import Course, blocks, draw_block, samples_of
+from ptvkit.motion.course import BLOCK, Course, blocks, draw_block, samples_of
 from ptvkit.motion.coverage import Prepared, Structure, centroid, filled, prepare, shift_range
 from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.result import CoverageResult
-from ptvkit.motion.simulate import FractionFigures, by_fraction, in_threads, result_of
+from ptvkit.motion.simulate import FractionFigures, by_fraction, check_size, in_threads, result_of
 from ptvkit.request.cases import Case
 from ptvkit.request.request import Request
 from ptvkit.request.sweep import Cell
+from ptvkit.values import number, whole
+from ptvkit.work.journal import Record
 from ptvkit.work.structures import ctv_and_ptv
 from ptvkit.work.values import course_of, dose_of
+from ptvkit.work.workspace import CaseValues, Workspace
 
 Row = dict[str, Any]
 
 TOGETHER: Final = 5
 """Targets of one task: the displacements of a course are drawn once for them."""
-KEPT: Final = 2 * TOGETHER
-"""Prepared targets that a worker keeps, of the case it works on."""
 SHAPING: Final = ("cases", "targets")
 """Tables that say what the targets are; all others say what displaces them, or with what dose."""
+COMPUTED: Final = (*SHAPING, "errors", "guidance", "breathing", "dose", "simulation")
+"""Tables that figures depend on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,8 @@ class Task:
     courses : tuple of mapping
         Swept values of every course of the study: tables are prepared for all of them, so that a figure does not depend
         on which others were worked out before it.
+    part : int
+        Which piece of the case's work.
     group : int
         Tasks of one group share their targets: a worker that did one has them ready.
     """
@@ -55,6 +61,7 @@ class Task:
     case: Case
     cells: tuple[Cell, ...]
     courses: tuple[Mapping[str, Any], ...]
+    part: int = 0
     group: int = 0
 
 
@@ -76,6 +83,7 @@ def tasks_of(cases: Sequence[Case], cells: Sequence[Cell]) -> list[Task]:
             case=case,
             cells=tuple(group),
             courses=tuple(courses.values()),
+            part=n,
             group=number_ * chunks + chunk,
         )
         for number_, case in enumerate(cases)
@@ -102,7 +110,7 @@ def _of_targets(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def request_of(request: Request, case: Case, values: Mapping[str, Any]) -> Request:
     """The request of a case in a cell."""
-    return request.for_case(case.name, case.values).with_values(values)
+    return request.for_case(case.name, {**case.values, **values})
 
 
 def seed_of(study: Request, case: Case) -> int:
@@ -112,19 +120,46 @@ def seed_of(study: Request, case: Case) -> int:
     )
 
 
-@dataclass(slots=True)
-class _Ready:
-    """What a worker keeps of a case."""
+class Ready(NamedTuple):
+    """Targets of a cell, ready to be displaced."""
 
-    case: str
-    targets: "OrderedDict[str, tuple[Structure, Structure, Prepared, dict[str, float]]]"
-    reach: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-
-
-_kept = _Ready("", OrderedDict())
+    ctv: Structure
+    ptv: Structure
+    prepared: Prepared
+    volumes: Mapping[str, float]
 
 
-def run_task(request: Request, task: Task) -> list[tuple[int, Row]]:
+def carry_out_task(request: Request, task: Task, workspace: Workspace) -> Record:
+    """A task's rows with what orders them, and what they were computed from.
+
+    Raises
+    ------
+    PtvkitError
+        When the case, or a cell's value, cannot be used, or an input has changed meanwhile.
+    """
+    inputs = InputFiles()
+    known = identities(request, task, inputs)
+    kept = workspace.of_case(f"{task.case.name} {known['inputs']} {_as_text({'courses': task.courses})}")
+    rows = run_task(request, task, kept, inputs)
+    inputs.check_unchanged()
+    return {**known, "rows": [{"case": task.case.name, "cell": cell, "row": row} for cell, row in rows]}
+
+
+def identities(request: Request, task: Task, inputs: InputFiles) -> dict[str, str]:
+    """What a task's figures depend on: the case's request with its files, and those of its cells; files are hashed."""
+    each = [
+        _identity(request_of(request, task.case, values), inputs) for values in ({}, *(c.values for c in task.cells))
+    ]
+    return {"inputs": each[0], "identity": hashlib.sha256(" ".join(each[1:]).encode()).hexdigest()}
+
+
+def _identity(request: Request, inputs: InputFiles, tables: Sequence[str] = COMPUTED) -> str:
+    """The image is for pictures alone."""
+    without_image = request.with_values({"cases.image": None})
+    return without_image.identity(*tables, hash_of=inputs.sha256)
+
+
+def run_task(request: Request, task: Task, kept: CaseValues, inputs: InputFiles) -> list[tuple[int, Row]]:
     """Rows of a task with the number of their cell: for each, all lesions together and each.
 
     Raises
@@ -132,52 +167,60 @@ def run_task(request: Request, task: Task) -> list[tuple[int, Row]]:
     PtvkitError
         When the case, or a cell's value, cannot be used.
     """
-    base = request.for_case(task.case.name, task.case.values)
-    first = base.with_values(task.cells[0].values)
-    simulation = first.tables.simulation
+    requests = [request_of(request, task.case, cell.values) for cell in task.cells]
+    first = requests[0]
     seed, course = seed_of(first, task.case), course_of(first)
-    ready = [_prepared(base, cell, task, seed) for cell in task.cells]
-    found: list[list[list[FractionFigures]]] = [[] for _ in task.cells]
-    times = samples_of(course, simulation.samples)
-
-    def one(block: tuple[int, int]) -> list[list[FractionFigures]]:
-        drawn = draw_block(course, *block, seed, times, ready[0][2].centre_mm)
-        return [by_fraction(prepared, drawn) for _, _, prepared, _ in ready]
-
-    for block in in_threads(one, list(blocks(simulation.patients)), thread_count()):
-        for collected, figures in zip(found, block, strict=True):
-            collected.append(figures)
+    made = partial(_ready, request, task, seed, kept)
+    ready = [kept.get(_identity(own, inputs, SHAPING), partial(made, own)) for own in requests]
+    results = _simulated([one.prepared for one in ready], course, first, seed)
     rows: list[tuple[int, Row]] = []
-    for cell, (ctv, ptv, prepared, volumes), collected in zip(task.cells, ready, found, strict=True):
-        own = base.with_values(cell.values)
-        result = result_of(prepared, collected, times, seed)
-        got = dosed(own, ctv, ptv, course, seed, own.tables.simulation.patients)
-        rows += [(cell.number, row) for row in _rows(task.case, cell, volumes, result, got)]
+    for cell, own, one, result in zip(task.cells, requests, ready, results, strict=True):
+        dose = dosed(own, one.ctv, one.ptv, course, seed, result.patients)
+        rows += [(cell.number, row) for row in _rows(task.case, cell, one.volumes, result, dose)]
     return rows
 
 
-def _prepared(
-    base: Request, cell: Cell, task: Task, seed: int
-) -> tuple[Structure, Structure, Prepared, dict[str, float]]:
-    """Targets of a cell, prepared for all courses of the study; kept while the case stays."""
-    if _kept.case != _identity(base, task):
-        _kept.case, _kept.reach = _identity(base, task), None
-        _kept.targets.clear()
-    key = target_key(cell)
-    if key not in _kept.targets:
-        ctv, ptv, volumes = ctv_and_ptv(base.with_values(cell.values))
-        ctv = filled(ctv)
-        if _kept.reach is None:
-            courses = [course_of(base.with_values(own)) for own in task.courses]
-            _kept.reach = shift_range(courses, seed, centroid(ctv))
-        while len(_kept.targets) >= KEPT:
-            _kept.targets.popitem(last=False)
-        _kept.targets[key] = (ctv, ptv, prepare(ctv, ptv, [], seed=seed, reach_mm=_kept.reach), volumes)
-    return _kept.targets[key]
+def _simulated(ready: Sequence[Prepared], course: Course, request: Request, seed: int) -> list[CoverageResult]:
+    """Results of targets that share a course, on the same patients; each stops when it is precise enough."""
+    ask = request.tables.simulation
+    times, count, done = samples_of(course, ask.samples), whole("patients", ask.patients, least=1, most=10**9), 0
+    width = 1.0 if ask.precision is None else number("precision", ask.precision, least=0.001, most=1.0)
+    figures: list[list[list[FractionFigures]]] = [[] for _ in ready]
+    results: dict[int, CoverageResult] = {}
+    while len(results) < len(ready):
+        check_size(count, course.fractions, times, 1, f"precision {width:g}" if done else "")
+        active = [place for place in range(len(ready)) if place not in results]
+        one = partial(_block, [ready[place] for place in active], course, seed, times)
+        for block in in_threads(one, list(blocks(count, done)), thread_count()):
+            for place, each in zip(active, block, strict=True):
+                figures[place].append(each)
+        for place in active:
+            result = result_of(ready[place], figures[place], times, seed)
+            if ask.precision is None or result.contained().width <= width:
+                results[place] = result
+            figures[place] = figures[place][: count // BLOCK]  # only whole blocks can be gone on from
+        done, count = count // BLOCK * BLOCK, 2 * count
+    return [results[place] for place in range(len(ready))]
 
 
-def _identity(base: Request, task: Task) -> str:
-    return json.dumps([task.case.name, base.content, [*task.courses]], sort_keys=True, default=str)
+def _block(
+    ready: Sequence[Prepared], course: Course, seed: int, times: int, block: tuple[int, int]
+) -> list[list[FractionFigures]]:
+    """Figures of a block of patients for each target; rotations displace targets by where their centres are."""
+    centres = [tuple((one if course.turns else ready[0]).centre_mm.tolist()) for one in ready]
+    drawn = {centre: draw_block(course, *block, seed, times, np.array(centre)) for centre in dict.fromkeys(centres)}
+    return [by_fraction(one, drawn[centre]) for one, centre in zip(ready, centres, strict=True)]
+
+
+def _ready(study: Request, task: Task, seed: int, kept: CaseValues, own: Request) -> Ready:
+    """Targets of a cell, prepared for all courses of the study."""
+    ctv, ptv, volumes = ctv_and_ptv(own)
+    ctv = filled(ctv)
+    courses = [course_of(request_of(study, task.case, values)) for values in task.courses]
+    centre = centroid(ctv)
+    about = centre.tolist() if any(course.turns for course in courses) else None  # else it does not matter where
+    reach = kept.get(f"reach {about}", lambda: shift_range(courses, seed, centre))
+    return Ready(ctv, ptv, prepare(ctv, ptv, [], seed=seed, reach_mm=reach), volumes)
 
 
 def dosed(

@@ -48,6 +48,17 @@ def course_of(request: Request) -> Course:
     return _made(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
 
 
+def require_motion(course: Course) -> None:
+    """Refuse a course in which nothing moves.
+
+    Raises
+    ------
+    MotionError
+    """
+    if not course.setup and course.breathing is None and course.guidance is None:
+        raise MotionError("nothing displaces the target; give errors, breathing, or a study such as liver-protocol")
+
+
 def dose_of(request: Request, ptv: Structure) -> Dose | None:
     """The dose that a request describes, idealised from the PTV or from a file; None when it describes none.
 

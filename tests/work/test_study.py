@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import pytest
 
 import ptvkit as pk
 from ptvkit.cli import main
-from ptvkit.work.study import Outcome, _records, merge_study, plan_study, run_study
+from ptvkit.work.schedule import records_of
+from ptvkit.work.study import Outcome, merge_study, plan_study, run_study
+from ptvkit.work.study_tasks import carry_out_task
 
 STUDY = """
 [cases]
@@ -154,13 +157,13 @@ def test_killed_and_resumed(study: Path, tmp_path: Path) -> None:
     journal = out / "study.journal"
     limit = time.monotonic() + 60
     while time.monotonic() < limit and process.poll() is None:
-        if journal.exists() and journal.read_bytes().count(b"\n") >= 3:
+        if journal.exists() and journal.read_bytes().count(b"\n") >= 4:
             break
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     done = journal.read_bytes()
-    assert not (out / "results.csv").exists() or done.count(b"\n") == 9
+    assert not (out / "results.csv").exists() or done.count(b"\n") == 10
     resumed = run_study(study, out, resume=True)
     assert journal.read_bytes().startswith(done[: done.rindex(b"\n") + 1])  # nothing was done again
     assert whole is not None
@@ -189,19 +192,19 @@ def test_a_worker_that_dies_costs_nothing_but_its_time(study: Path, tmp_path: Pa
     assert outcome.results.read_bytes() == whole.read_bytes()
 
 
-class Fragile(Executor):
+class Fragile:
     """Dies of case a, and takes along what is under way."""
 
     def __init__(self) -> None:
         self.submitted: list[Future[Any]] = []
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, call: Any) -> Future[Any]:
         future: Future[Any] = Future()
         self.submitted.append(future)
         if len(self.submitted) == 2:
             for one in self.submitted:
                 one.set_exception(BrokenExecutor("gone"))
-        elif len(self.submitted) > 2 and args[1].case.name == "a":
+        elif len(self.submitted) > 2 and call.args[1].case.name == "a":
             future.set_exception(BrokenExecutor("gone"))
         elif len(self.submitted) > 2:
             future.set_result({"rows": []})
@@ -213,7 +216,9 @@ def test_a_task_that_kills_its_worker_fails_alone(study: Path) -> None:
     tasks = [plan.tasks[0], plan.tasks[-1]]
     assert [task.case.name for task in tasks] == ["a", "b"]
     executor = Fragile()
-    found = {record["case"]: record for record in _records([executor], 2, plan, tasks)}
+    found = {
+        record["case"]: record for record in records_of([executor], 2, partial(carry_out_task, plan.request), tasks)
+    }
     assert "its worker died" in found["a"]["failed"]
     assert found["b"]["rows"] == []
     assert len(executor.submitted) == 4
@@ -320,7 +325,7 @@ def test_journals_of_other_studies(study: Path, tmp_path: Path, capsys: pytest.C
     assert main(["run", str(study), "-o", str(out), "--shard", "1/2"]) == 0
     assert "tasks of others are missing" in capsys.readouterr().out
     assert main(["run", str(study), "-o", str(out), "--shard", "1/2"]) == 2
-    assert "is from an earlier run; go on with it (--resume)" in capsys.readouterr().err
+    assert "is from an earlier run; resume it, or choose another folder" in capsys.readouterr().err
     assert main(["merge", str(study), "-o", str(out)]) == 3
     assert main(["run", str(study), "-o", str(out), "--shard", "3/2"]) == 2
     assert main(["run", str(study), "-o", str(out), "--shard", "x"]) == 2

@@ -1,0 +1,211 @@
+"""One simulation: CTV and PTV from files, courses of treatment, their figures as files."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ptvkit.analysis.simulation import Simulation, Stage, simulate_all
+from ptvkit.display import drawing
+from ptvkit.errors import FileError, PtvkitWarning
+from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.region import Region
+from ptvkit.io.coverage_files import write_coverage
+from ptvkit.io.dicom.frames import refuse_other_frames
+from ptvkit.io.dose_files import write_dose_result
+from ptvkit.io.nifti import read_image
+from ptvkit.io.provenance import Provenance
+from ptvkit.io.requests import InputFiles, write_request
+from ptvkit.request.cases import cases_of
+from ptvkit.request.request import Consumer, Request
+from ptvkit.work.patients import PATIENTS, write_patients
+from ptvkit.work.reading import read_by
+from ptvkit.work.structures import structures_of
+from ptvkit.work.targets import named_files, output_folder
+from ptvkit.work.values import course_of, dose_of, require_motion
+from ptvkit.work.workspace import Workspace
+
+Structure = Mask | Region
+
+RECORD: Final = "coverage.json"
+MAPS: Final = ("ctv_inside_ptv.nii.gz", "occupied_by_ctv.nii.gz")
+OUTPUTS: Final = (
+    *(RECORD, "coverage.csv", "dose.json", "dose.csv", *PATIENTS),
+    *(f"coverage_{name}.png" for name in ("budget", "course", "map", "misses")),
+    *(f"dose_{name}.png" for name in ("dvh", "population", "map")),
+    *(f"{name}{more}" for name in MAPS for more in ("", ".json")),
+)
+"""All names that a simulation may write."""
+OF_TARGETS: Final = (
+    *(f"targets.{key}" for key in ("ctv", "ptv", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")),
+    *("targets.lesion", "targets.lesions"),
+)
+"""What CTV and PTV are made from, where they are not files."""
+SIMULATION: Final = Consumer(
+    name="simulate",
+    reads=(
+        *("cases", "errors", "guidance", "breathing", "dose", "simulation"),
+        *("output.pictures", "output.maps", "output.patients"),
+    ),
+)
+PASSED_OVER: Final = (
+    *(f"targets.{key}" for key in ("eval_limit", "eval_depth_mm", "eval_avoid", "organ", "grid", "pad", "allow_cut")),
+    *(f"output.{key}" for key in ("page", "picture", "rtstruct", "bids")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SimulationOutcome:
+    """What became of a request for a simulation.
+
+    Attributes
+    ----------
+    folder : Path
+    simulation : Simulation
+        The figures.
+    notes : tuple of str
+        What is worth knowing and no warning: tables that were not read, grids that differ.
+    warned : tuple of str
+    """
+
+    folder: Path
+    simulation: Simulation
+    notes: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> Path:
+        """``coverage.json``."""
+        return self.folder / RECORD
+
+
+def run_simulation(
+    request: Request, out: str | os.PathLike[str], *, progress: Stage | None = None
+) -> SimulationOutcome:
+    """Simulate courses of treatment of one case, and write ``coverage.json`` and what belongs to it.
+
+    CTV and PTV come from ``cases.ctv`` and ``cases.ptv``, or are made from ``cases.gtv`` with the margins of
+    ``[targets]``.
+
+    Parameters
+    ----------
+    request : Request
+    out : path
+        Made when it is missing. It holds the files of one request: those of an earlier one go.
+    progress : callable, optional
+        Opens a context for each part of the work, which gives a callback (done, in all) or None.
+
+    Raises
+    ------
+    PtvkitError
+        When the request or a file cannot be used, nothing displaces the target, or an input changes meanwhile.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> ask = Request.load(
+    ...     {
+    ...         "cases": {"gtv": "phantom:lesion_3"},
+    ...         "targets": {"ptv": 6},
+    ...         "errors": [{"systematic_mm": 2}],
+    ...         "simulation": {"patients": 100},
+    ...         "output": {"pictures": False, "maps": False},
+    ...     }
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     outcome = run_simulation(ask, folder)
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['coverage.csv', 'coverage.json']
+    >>> 0.8 < outcome.simulation.result.contained() <= 1
+    True
+    """
+    folder = output_folder(out)
+    notes, own = one_case(request)
+    workspace = Workspace()
+    with workspace.collected_warnings() as warned:
+        outcome = _simulated(own, folder, notes, warned, progress)
+    for text in warned:
+        warnings.warn(text, PtvkitWarning, stacklevel=2)
+    return outcome
+
+
+def one_case(request: Request) -> tuple[tuple[str, ...], Request]:
+    """Remarks on what is not read, and the request of its only case.
+
+    Raises
+    ------
+    FileError
+        When there is none, or a key is not read.
+    """
+    table = request.tables.cases
+    has_both = table.ctv is not None and table.ptv is not None
+    if not has_both and (table.ctv is not None or table.ptv is not None):
+        key = "ptv" if table.ptv is None else "ctv"
+        raise FileError(f"{request.label(f'cases.{key}')}: is missing; give the {key.upper()}'s mask")
+    reads = SIMULATION.reads if has_both else (*SIMULATION.reads, *OF_TARGETS)
+    passed_over = (*PASSED_OVER, *OF_TARGETS) if has_both else PASSED_OVER
+    notes = read_by(request, Consumer(name=SIMULATION.name, reads=reads), passed_over)
+    if has_both:
+        return notes, request.with_values({"cases.masks": None, "cases.manifest": None, "cases.gtv": None})
+    cases = cases_of(request)
+    if len(cases) != 1:
+        raise FileError(f"{request.source}: [cases] has {len(cases)} cases; simulate takes one; run them as a study")
+    return notes, request.for_case(cases[0].name, cases[0].values)
+
+
+def _simulated(
+    request: Request, folder: Path, notes: tuple[str, ...], warned: Sequence[str], progress: Stage | None
+) -> SimulationOutcome:
+    inputs = named_files(request)
+    course, ask = course_of(request), request.tables.simulation
+    require_motion(course)
+    refuse_other_frames(inputs.paths)
+    _, ctv, ptv = structures_of(request)
+    if not ctv.grid.matches(ptv.grid) and request.tables.cases.ctv is not None:
+        text = f"{ctv.name} and {ptv.name} are on different grids; the PTV's surface is resampled onto the CTV's"
+        notes = (*notes, text)
+    found = simulate_all(
+        ctv,
+        ptv,
+        course,
+        *([] if progress is None else [progress]),
+        patients=ask.patients,
+        seed=ask.seed,
+        samples=ask.samples,
+        precision=ask.precision,
+        dose=dose_of(request, ptv),
+    )
+    outcome = SimulationOutcome(folder=folder, simulation=found, notes=notes, warned=tuple(warned))
+    _write(request, outcome, {"CTV": ctv, "PTV": ptv}, inputs)
+    return outcome
+
+
+def _write(request: Request, outcome: SimulationOutcome, structures: dict[str, Structure], inputs: InputFiles) -> None:
+    found, folder, wanted = outcome.simulation, outcome.folder, request.tables.output
+    provenance = Provenance(inputs=inputs.sources, method="simulation", margins={})
+    said = (*outcome.notes, *outcome.warned)
+    with write_request(folder, inputs, record=RECORD, names=OUTPUTS) as stage:
+        write_coverage(
+            found.result,
+            stage,
+            home=folder,
+            provenance=provenance,
+            asked=request.content,
+            residuals=found.residuals,
+            costs=found.costs,
+            maps=found.maps if wanted.maps else None,
+            warnings=said,
+        )
+        if found.dosed is not None:
+            write_dose_result(
+                found.dosed, stage, home=folder, provenance=provenance, asked=request.content, warnings=said
+            )
+        if wanted.patients:
+            write_patients(found.result, found.dosed, stage)
+        if wanted.pictures:
+            image = None if request.tables.cases.image is None else read_image(request.tables.cases.image)
+            drawing("coverage_charts").save_pictures(found, structures, image, stage)
+            if found.dosed is not None and found.dose is not None:
+                drawing("dose_charts").save_dose_pictures(found.dosed, found.dose, structures, image, stage)
