@@ -125,7 +125,7 @@ def bids_layout(name: BidsName, inputs: list[Path], source: Path, root: Path, ou
         picture=f"{name.stem}_targets.png",
         page=f"{name.stem}_targets.html",
         rtstruct=f"{name.stem}_targets.dcm",
-        said={structure: {"Description": MEANINGS[structure], **common} for structure in LABELS},
+        extra={structure: {"Description": MEANINGS[structure], **common} for structure in LABELS},
     )
 
 

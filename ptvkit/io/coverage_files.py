@@ -6,14 +6,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from ptvkit.io.files import write_whole
 from ptvkit.io.nifti import write_image
 from ptvkit.io.provenance import Provenance, file_entry, record, write_json, write_sidecar
+from ptvkit.io.tables import write_table
 from ptvkit.motion.cost import Cost
 from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.maps import ProbabilityMaps
 from ptvkit.motion.residuals import Residual
 from ptvkit.motion.result import LETTERS, NOTE, CoverageResult
+from ptvkit.text import csv_text
 
 SCHEMA: Final = "ptvkit-coverage/1"
 TOLERANCES_MM: Final = (0.0, 1.0, 2.0, 3.0, 5.0)
@@ -137,14 +138,19 @@ def _write_table(result: CoverageResult, path: Path) -> None:
     """A line for each patient, fraction and target, all lesions together first."""
     letters = np.array([*LETTERS, "-"])
     shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
-    with write_whole(path) as file:
-        file.write((",".join(COLUMNS) + "\n").encode())
-        for patient in range(result.patients):
-            lines = [
-                f"{patient + 1},{fraction + 1},{target.name},{target.coverage[patient, fraction]:.6f},"
-                f"{target.miss_mm[patient, fraction]:.3f},{letters[target.side[patient, fraction]]},"
-                f"{target.time_out[patient, fraction]:.4f}\n"
-                for fraction in range(result.fractions)
-                for target in shown
-            ]
-            file.write("".join(lines).encode())
+    names = [csv_text(target.name) for target in shown]
+    with write_table(path, COLUMNS) as table:
+        for patient, fraction in np.ndindex(result.patients, result.fractions):
+            at = patient, fraction
+            table.writerows(
+                (
+                    patient + 1,
+                    fraction + 1,
+                    name,
+                    f"{target.coverage[at]:.6f}",
+                    f"{target.miss_mm[at]:.3f}",
+                    letters[target.side[at]],
+                    f"{target.time_out[at]:.4f}",
+                )
+                for name, target in zip(names, shown, strict=True)
+            )

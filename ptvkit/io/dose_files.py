@@ -8,8 +8,9 @@ import numpy as np
 
 from ptvkit.dose.result import NOTE, DoseResult
 from ptvkit.io.coverage_files import estimate
-from ptvkit.io.files import write_whole
 from ptvkit.io.provenance import Provenance, file_entry, record, write_json
+from ptvkit.io.tables import write_table
+from ptvkit.text import csv_text
 
 SCHEMA: Final = "ptvkit-dose/1"
 QUANTILES: Final = (0.05, 0.1, 0.5, 0.9, 0.95)
@@ -64,7 +65,7 @@ def write_dose_result(
 
 def figures(result: DoseResult) -> dict[str, Any]:
     """Figures of one target: quantiles over patients, and shares that reach 95 % of the prescription."""
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "name": result.name,
         "volume_cc": result.volume_cc,
         "planned": dict(result.planned),
@@ -75,25 +76,24 @@ def figures(result: DoseResult) -> dict[str, Any]:
     }
     if result.prescription_gy is not None:
         goal = 0.95 * result.prescription_gy
-        found["at_least_95_percent"] = {
+        content["at_least_95_percent"] = {
             name: estimate(result.probability(name, goal)) for name in result.metrics if name.endswith("_gy")
         }
     middle, low, high = result.dvh_band()
-    found["dvh"] = {
+    content["dvh"] = {
         "dose_gy": result.levels_gy.tolist(),
         "planned": result.planned_dvh.tolist(),
         "median": middle.tolist(),
         "5_percent": low.tolist(),
         "95_percent": high.tolist(),
     }
-    return found
+    return content
 
 
 def _write_table(result: DoseResult, path: Path) -> None:
     shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
-    with write_whole(path) as file:
-        file.write((",".join(("patient", "target", *result.metrics)) + "\n").encode())
+    with write_table(path, ("patient", "target", *result.metrics)) as table:
         for patient in range(result.patients):
             for target in shown:
-                values = ",".join(f"{values[patient]:.5f}" for values in target.metrics.values())
-                file.write(f"{patient + 1},{target.name},{values}\n".encode())
+                values = (f"{values[patient]:.5f}" for values in target.metrics.values())
+                table.writerow((patient + 1, csv_text(target.name), *values))

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from ptvkit.errors import FileError, GridError, MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
+from ptvkit.io.colours import Colour, structure_colour
 from ptvkit.io.files import PathLike, open_input, write_whole
 from ptvkit.io.grids import grid_of_file
-from ptvkit.io.segment import Colour, Listed, Segment
+from ptvkit.io.segment import Listed, Segment
 
 TO_RAS: Final[Mapping[str, tuple[float, float, float]]] = {
     "left-posterior-superior": (-1.0, -1.0, 1.0),
@@ -29,7 +30,6 @@ TO_RAS: Final[Mapping[str, tuple[float, float, float]]] = {
 }
 MOST_BYTES: Final = 4_000_000_000
 LONGEST_HEADER: Final = 1_000_000
-USUAL: Final[Sequence[Colour]] = ((232, 65, 60), (242, 180, 60), (63, 184, 232), (143, 208, 90), (201, 139, 219))
 _DAMAGE: Final = (ValueError, TypeError, LookupError, ArithmeticError, zlib.error, EOFError, OSError, MemoryError)
 
 
@@ -202,7 +202,7 @@ def write_nrrd(path: PathLike, masks: Iterable[tuple[Segment, Mask]], grid: Grid
 
 
 def _described(n: int, segment: Segment, mask: Mask, value: int, layer: int) -> list[str]:
-    colour = segment.colour or USUAL[n % len(USUAL)]
+    colour = segment.colour or structure_colour(segment.name, n)
     low, high = mask.box or ((0, 0, 0), (-1, -1, -1))
     name = " ".join(segment.name.split()) or f"Segment_{n + 1}"
     return [

@@ -1,4 +1,4 @@
-"""Where a derived file came from: a JSON sidecar beside it, and whether it is still true."""
+"""Provenance of derived files: a JSON sidecar beside each, and the check that both are still current."""
 
 import hashlib
 import json
@@ -23,15 +23,25 @@ TABLE_SCHEMAS: Final = {
     "dose.csv": "ptvkit-dose-table/1",
     "results.csv": "ptvkit-results-table/1",
 }
-"""Schema and version of each table, by file name; the JSON that lists the table says it."""
+"""Schema and version of each table, by file name; the JSON file that lists the table names it."""
+DVH_TABLE_SCHEMA: Final = "ptvkit-dvh-table/1"
+"""Schema of a table of cumulative dose-volume histograms, named in the table's sidecar."""
+JSON_SCHEMAS: Final = {
+    "dose": "ptvkit-dose-metrics/1",
+    "recipe": "ptvkit-recipe/1",
+    "solve": "ptvkit-solve/1",
+    "trace": "ptvkit-trace/1",
+    "setup-stats": "ptvkit-setup-statistics/1",
+}
+"""Schema and version of the JSON that a command prints, by command."""
 _LIBRARIES = ("numpy", "scipy", "nibabel", "numba")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A file as it was: its path and the SHA-256 of its bytes.
+    """Path of a file and SHA-256 of its bytes.
 
-    Take it with `source_of` when the file is read, not later, or a change in between goes unseen.
+    Call `source_of` when the file is read: a change between reading and hashing would be missed.
     """
 
     path: Path
@@ -40,19 +50,19 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """How a derived file was made; the same for all files of one run.
+    """How a derived file was produced; one value for all files of a run.
 
     Attributes
     ----------
     inputs : tuple of Source
     method : str
-        As in ``"subvoxel"`` or ``"voxel"``.
+        For example ``"subvoxel"`` or ``"voxel"``.
     margins : mapping
-        Plain values that JSON can hold, mm.
+        Values that JSON can hold, mm.
     command : tuple of str
         Command line; by default that of this process.
     created : datetime
-        With its time zone; by default now.
+        With a time zone; by default the current time.
     """
 
     inputs: tuple[Source, ...]
@@ -63,17 +73,17 @@ class Provenance:
 
 
 def command_line() -> tuple[str, ...]:
-    """Words of this process's command line; the program without its folder."""
+    """Command line of this process, the program without its folder."""
     return (Path(sys.argv[0]).name, *sys.argv[1:])
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of ptvkit and of the libraries that a result rests on."""
+    """Versions of Python, ptvkit and the libraries that affect a result."""
     return {"python": platform.python_version()} | {name: _version(name) for name in ("ptvkit", *_LIBRARIES)}
 
 
 def source_of(path: PathLike) -> Source:
-    """Path and SHA-256 of a file, read a piece at a time.
+    """Path and SHA-256 of a file; the file is read in blocks.
 
     Raises
     ------
@@ -85,7 +95,7 @@ def source_of(path: PathLike) -> Source:
 
 
 def sidecar_path(path: PathLike) -> Path:
-    """Path of the sidecar of a derived file: its name with ``.json`` after it.
+    """Path of a derived file's sidecar: the file's name followed by ``.json``.
 
     Examples
     --------
@@ -101,11 +111,12 @@ def write_sidecar(
     *,
     home: PathLike | None = None,
     name: str | None = None,
-    said: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    schema: str = "",
 ) -> Path:
-    """Write the sidecar of a derived file that is already there; whole or not at all.
+    """Write the sidecar of an existing derived file, whole or not at all.
 
-    Paths in it are relative to its folder, so that a study can be moved as one.
+    Paths in the sidecar are relative to its folder, so that a study can be moved as a whole.
 
     Parameters
     ----------
@@ -113,11 +124,13 @@ def write_sidecar(
         The derived file.
     provenance : Provenance
     home : path, optional
-        The folder in which both will end, when they are written elsewhere first.
+        The final folder of both, when they are written elsewhere first.
     name : str, optional
-        The sidecar's own name; by default that of `sidecar_path`.
-    said : mapping, optional
-        What else it says, such as the keys of BIDS.
+        File name of the sidecar; by default that of `sidecar_path`.
+    extra : mapping, optional
+        Further entries, such as the keys of BIDS.
+    schema : str, optional
+        Schema and version of the derived file, such as `DVH_TABLE_SCHEMA`.
 
     Returns
     -------
@@ -135,8 +148,8 @@ def write_sidecar(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     gtv, ptv = Path(folder) / "gtv.nii", Path(folder) / "ptv.nii"
     ...     _ = gtv.write_bytes(b"a"), ptv.write_bytes(b"b")
-    ...     made = Provenance(inputs=(source_of(gtv),), method="voxel", margins={"ptv": {"uniform_mm": 10}})
-    ...     sidecar = write_sidecar(ptv, made)
+    ...     run = Provenance(inputs=(source_of(gtv),), method="voxel", margins={"ptv": {"uniform_mm": 10}})
+    ...     sidecar = write_sidecar(ptv, run)
     ...     fresh = stale_reasons(sidecar)
     ...     _ = gtv.write_bytes(b"changed")
     ...     fresh, stale_reasons(sidecar)
@@ -144,19 +157,19 @@ def write_sidecar(
     """
     sidecar = sidecar_path(path) if name is None else Path(path).with_name(name)
     refuse_overwrite([sidecar], [source.path for source in provenance.inputs])
-    write_json(sidecar, dict(said or {}) | _as_json(source_of(path), provenance, Path(home or sidecar.parent)))
+    write_json(sidecar, dict(extra or {}) | _as_json(source_of(path), provenance, Path(home or sidecar.parent), schema))
     return sidecar
 
 
 def write_json(path: PathLike, content: Mapping[str, Any]) -> None:
-    """Write plain values as JSON, whole or not at all; NumPy numbers and paths become plain, NaN is refused."""
+    """Write values as JSON, whole or not at all; NumPy numbers and paths are converted, NaN is refused."""
     text = json.dumps(content, indent=2, allow_nan=False, default=_plain)
     with write_whole(path) as file:
         file.write(text.encode() + b"\n")
 
 
 def read_sidecar(sidecar: PathLike) -> dict[str, Any]:
-    """Read a sidecar's content.
+    """Read the content of a sidecar.
 
     Raises
     ------
@@ -166,33 +179,34 @@ def read_sidecar(sidecar: PathLike) -> dict[str, Any]:
     with open_input(Path(sidecar), "a .json sidecar that ptvkit wrote") as file:
         try:
             content: dict[str, Any] = json.load(file)
-            named = [content["output"], *content["inputs"]]
-            is_whole = all(isinstance(source[key], str) for source in named for key in ("path", "sha256"))
+            entries = [content["output"], *content["inputs"]]
+            is_whole = all(isinstance(entry[key], str) for entry in entries for key in ("path", "sha256"))
         except (ValueError, TypeError, KeyError, RecursionError):
             is_whole = False
     if not is_whole:
-        raise FileError(f"{sidecar}: is not a sidecar that ptvkit wrote, or is damaged; make it again")
+        raise FileError(f"{sidecar}: is not a sidecar that ptvkit wrote, or is damaged; write it again")
     return content
 
 
 def stale_reasons(sidecar: PathLike) -> list[str]:
-    """Why a derived file is no longer what its sidecar says; empty when all is as it was.
+    """Reasons why a derived file is stale; empty when the file and its inputs match the sidecar.
 
     Raises
     ------
     FileError
-        When the sidecar cannot be read or is none.
+        When the file cannot be read or is not a sidecar.
     """
     content = read_sidecar(sidecar)
     folder = Path(os.path.realpath(Path(sidecar).parent))
-    named = [("output", content["output"]), *(("input", source) for source in content["inputs"])]
-    return [f"{role} {s['path']} {change}" for role, s in named if (change := _change(folder / s["path"], s["sha256"]))]
+    entries = [("output", content["output"]), *(("input", source) for source in content["inputs"])]
+    changes = [(role, entry["path"], _change(folder / entry["path"], entry["sha256"])) for role, entry in entries]
+    return [f"{role} {path} {change}" for role, path, change in changes if change]
 
 
-def _as_json(output: Source, provenance: Provenance, folder: Path) -> dict[str, Any]:
+def _as_json(output: Source, provenance: Provenance, folder: Path, schema: str) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "output": {"path": output.path.name, "sha256": output.sha256},
+        "output": {"path": output.path.name, "sha256": output.sha256} | ({"schema": schema} if schema else {}),
         "inputs": [source_as_json(source, folder) for source in provenance.inputs],
         "method": provenance.method,
         "margins": dict(provenance.margins),
@@ -203,8 +217,8 @@ def _as_json(output: Source, provenance: Provenance, folder: Path) -> dict[str, 
 
 
 def source_as_json(source: Source, folder: Path) -> dict[str, str]:
-    """A source as JSON holds it: its path relative to the folder in which the JSON will be, and its SHA-256."""
-    # Real paths on both sides: ".." from a folder behind a link leads elsewhere.
+    """JSON entry of a source: its path relative to the folder of the JSON file, and its SHA-256."""
+    # Symbolic links are resolved on both sides: ".." from a linked folder leads elsewhere.
     path = os.path.realpath(source.path)
     with suppress(ValueError):  # On Windows there is no relative path to another drive.
         path = os.path.relpath(path, os.path.realpath(folder))
@@ -212,7 +226,7 @@ def source_as_json(source: Source, folder: Path) -> dict[str, str]:
 
 
 def file_entry(path: Path) -> dict[str, str]:
-    """A written file as a result's JSON lists it: its name, its hash, and the schema of a table."""
+    """JSON entry of a written file: its name, its hash and, for a table, its schema."""
     schema = {"schema": TABLE_SCHEMAS[path.name]} if path.name in TABLE_SCHEMAS else {}
     return {"path": path.name, "sha256": source_of(path).sha256, **schema}
 
@@ -220,7 +234,7 @@ def file_entry(path: Path) -> dict[str, str]:
 def record(
     provenance: Provenance, home: Path, files: Mapping[str, dict[str, str]], warnings: Iterable[str]
 ) -> dict[str, Any]:
-    """The end of every result's JSON: what was warned of and written, from what, by which command and versions."""
+    """Closing entries of a result's JSON: warnings, files written, inputs, command and versions."""
     return {
         "warnings": list(warnings),
         "files": dict(files),
@@ -242,7 +256,7 @@ def _change(path: Path, sha256: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy numbers and arrays, paths and tuples' kin as JSON has them."""
+    """NumPy numbers and arrays, paths and sequences as JSON values."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, os.PathLike):

@@ -9,10 +9,10 @@ from ptvkit.errors import MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
+from ptvkit.io.colours import Colour
 from ptvkit.io.files import PathLike
 from ptvkit.text import LONGEST_SHOWN, printable
 
-Colour = tuple[int, int, int]
 Frame = Literal["RAS", "LPS"]
 MOST_LISTED: Final = 40
 

@@ -33,8 +33,8 @@ class Layout:
     masks, sidecars : mapping
         File names by structure: ``ctv``, ``ptv``, ``ptv_eval``.
     summary, picture, page, rtstruct : str
-    said : mapping
-        What sidecars say besides where their masks come from, by structure.
+    extra : mapping
+        Further sidecar entries, by structure.
     """
 
     masks: Mapping[str, str]
@@ -43,7 +43,7 @@ class Layout:
     picture: str = "targets.png"
     page: str = "targets.html"
     rtstruct: str = "rtstruct.dcm"
-    said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -104,7 +104,7 @@ def write_targets(
     for name, mask in masks.items():
         path = stage / layout.masks[name]
         write_mask(mask, path)
-        write_sidecar(path, provenance, home=home, name=layout.sidecars[name], said=layout.said.get(name, {}))
+        write_sidecar(path, provenance, home=home, name=layout.sidecars[name], extra=layout.extra.get(name, {}))
         files[name] = file_entry(path)
     content = {
         "schema": SCHEMA,

@@ -1,13 +1,10 @@
-"""Colours: one for each structure, in pictures, charts and pages alike; no drawing library is needed here."""
+"""Colours of structures in pictures, charts and pages, on dark and on light ground."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
-TARGETS: Final = {"GTV": "#f0504a", "CTV": "#f39a3c", "PTV": "#45b6f0", "ITV": "#f3d25c"}
-"""Colour of each kind of target on dark ground."""
-ORGANS: Final = ("#66c97a", "#35b8a4", "#7f9be8", "#a884ec", "#d58be0")
-"""Colours of all other structures, in their order, on dark ground: green to violet."""
+from ptvkit.io.colours import ORGANS, TARGETS, rgb, target_kind
+
 ON_LIGHT: Final = {
     "#f0504a": "#c9302c",
     "#f39a3c": "#b86200",
@@ -25,7 +22,7 @@ LATER: Final = 0.45
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
-    """Colour of each structure on dark ground, by what it is called: targets by kind, organs by order.
+    """Colour of each structure on dark ground, by its name: targets by kind, organs by order.
 
     Examples
     --------
@@ -35,20 +32,19 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
     colours: dict[str, str] = {}
     organs = 0
     for name in names:
-        kind = re.search(r"(?<![A-Z])[GCPI]TV", name.upper())
+        kind = target_kind(name)
         if kind is None:
             colours[name] = ORGANS[organs % len(ORGANS)]
             organs += 1
             continue
-        plain = TARGETS[kind[0]]
+        plain = TARGETS[kind]
         colours[name] = plain if plain not in colours.values() else lighter(plain)
     return colours
 
 
 def lighter(colour: str, share: float = LATER) -> str:
     """A colour mixed with white."""
-    parts = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
-    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)
+    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in rgb(colour))
 
 
 def page_colours() -> str:

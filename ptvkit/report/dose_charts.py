@@ -17,7 +17,8 @@ from ptvkit.dose.result import DoseResult
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
-from ptvkit.report.colours import TARGETS, colours_of
+from ptvkit.io.colours import TARGETS
+from ptvkit.report.colours import colours_of
 from ptvkit.report.planes import Overlay, target_figure
 from ptvkit.report.style import INK, STROKES, dress_chart, entitle, legend, new_figure, save_figure
 

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from ptvkit.io.colours import TARGETS
 from ptvkit.io.files import write_whole
-from ptvkit.report.colours import TARGETS
 
 INK: Final = "#e9edf1"
 PAPER: Final = "#0d1116"

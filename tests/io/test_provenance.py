@@ -15,6 +15,7 @@ import pytest
 from ptvkit.errors import FileError
 from ptvkit.io import provenance
 from ptvkit.io.provenance import (
+    DVH_TABLE_SCHEMA,
     Provenance,
     command_line,
     read_sidecar,
@@ -174,3 +175,12 @@ def test_missing_files(gtv: Path, tmp_path: Path) -> None:
         source_of(tmp_path / "none.nii")
     with pytest.raises(FileError, match=r"none\.nii: no such file"):
         write_sidecar(tmp_path / "none.nii", made(gtv))
+
+
+def test_sidecar_of_a_table_names_its_schema(tmp_path: Path) -> None:
+    source, table = tmp_path / "plan.dcm", tmp_path / "anything.csv"
+    source.write_bytes(b"a")
+    table.write_bytes(b"dose_gy,liver\n")
+    sidecar = write_sidecar(table, made(source), schema=DVH_TABLE_SCHEMA)
+    assert read_sidecar(sidecar)["output"]["schema"] == "ptvkit-dvh-table/1"
+    assert stale_reasons(sidecar) == []

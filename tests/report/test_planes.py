@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ptvkit.errors import FileError, MaskError
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
-from ptvkit.report.colours import TARGETS
+from ptvkit.io.colours import TARGETS
 from ptvkit.report.planes import target_figure
 from ptvkit.report.style import save_figure
 from tests.conftest import AXES

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ptvkit as pk
-from ptvkit.report.colours import TARGETS
+from ptvkit.io.colours import TARGETS
 from ptvkit.report.targets_page import write_targets_page
 from tests.report.test_planes import AXES, CENTRE, SEMI, ellipsoid
 

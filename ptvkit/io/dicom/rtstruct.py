@@ -13,6 +13,7 @@ from ptvkit.errors import FileError, MaskError
 from ptvkit.geometry.contours import region_from_contours
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
+from ptvkit.io.colours import Colour
 from ptvkit.io.dicom.reading import (
     TO_RAS,
     DamageError,
@@ -26,7 +27,7 @@ from ptvkit.io.dicom.reading import (
 )
 from ptvkit.io.dicom.series import Series, read_series
 from ptvkit.io.files import PathLike
-from ptvkit.io.segment import Colour, Listed, Segment, choose
+from ptvkit.io.segment import Listed, Segment, choose
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -17,20 +17,19 @@ from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
+from ptvkit.io.colours import structure_colour
 from ptvkit.io.dicom.keyholes import with_keyholes
 from ptvkit.io.dicom.reading import COPIED, TO_RAS, Floats, damage, read_dataset, require_pydicom, told
 from ptvkit.io.dicom.rtstruct import require_frame
 from ptvkit.io.dicom.series import read_series
 from ptvkit.io.files import PathLike, refuse_overwrite, write_whole
-from ptvkit.io.segment import Colour, Segment
+from ptvkit.io.segment import Segment
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 RTSTRUCT: Final = "1.2.840.10008.5.1.4.1.1.481.3"
 STUDY_CLASS: Final = "1.2.840.10008.3.1.2.3.1"
-COLOURS: Final[Mapping[str, Colour]] = {"GTV": (232, 65, 60), "CTV": (242, 180, 60), "PTV": (63, 184, 232)}
-OTHERS: Final[Sequence[Colour]] = ((143, 208, 90), (201, 139, 219), (250, 250, 110), (120, 220, 210))
 TYPES: Final = ("GTV", "CTV", "PTV")
 LONGEST_NAME: Final = 64
 LONGEST_TEXT: Final = 1024
@@ -273,7 +272,7 @@ def _append(
     roi.ROIGenerationAlgorithm = "AUTOMATIC"
     data.StructureSetROISequence.append(roi)
     drawn = Dataset()
-    drawn.ROIDisplayColor = [*(segment.colour or _usual_colour(segment.name, number))]
+    drawn.ROIDisplayColor = [*(segment.colour or structure_colour(segment.name, number - 1))]
     drawn.ContourSequence = Items([_contour(points, slices, n) for n, points in contours])
     drawn.ReferencedROINumber = number
     data.ROIContourSequence.append(drawn)
@@ -301,10 +300,6 @@ def _contour(points: Floats, slices: _Slices, number: int) -> "Dataset":
 
 def _usual_type(name: str) -> str:
     return next((kind for kind in TYPES if name.upper().startswith(kind)), "")
-
-
-def _usual_colour(name: str, number: int) -> Colour:
-    return COLOURS.get(_usual_type(name), OTHERS[number % len(OTHERS)])
 
 
 def _stamp(data: "Dataset", pydicom: Any) -> None:

@@ -263,3 +263,14 @@ def test_a_ptv_added_to_the_breast_case(shared_data: Path, tmp_path: Path) -> No
     pk.write_rtstruct(tmp_path / "rs.dcm", {"PTV": ptv}, add_to=case, description="Tumor Bed + 7 mm")
     assert pk.read_rtstruct(tmp_path / "rs.dcm", "PTV").volume_cc == pytest.approx(ptv.volume_cc, rel=0.011)
     assert len(pk.read_rois(tmp_path / "rs.dcm")) == 11
+
+
+def test_targets_and_organs_have_the_colours_of_the_pages(tmp_path: Path) -> None:
+    grid = grid_of(AXES["oblique"])
+    series = write_series(tmp_path / "ct", grid)
+    names = ("liver", "PTV", "CTV", "GTV 1")
+    pk.write_rtstruct(tmp_path / "rs.dcm", dict.fromkeys(names, random_mask(1, grid)), reference=series)
+    red, green, blue = np.array([one.colour for one in rtstruct_segments(tmp_path / "rs.dcm")])[[3, 0, 1]]
+    orange = rtstruct_segments(tmp_path / "rs.dcm")[2].colour
+    assert red.argmax() == 0 and green.argmax() == 1 and blue.argmax() == 2
+    assert orange is not None and orange[0] > orange[1] > orange[2]
