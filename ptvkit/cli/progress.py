@@ -47,6 +47,11 @@ def progress_of(what: str, *, json: bool = False, every_s: float = EVERY_S) -> "
             yield told
 
 
+def alive(what: str, *, json: bool = False) -> "AbstractContextManager[object]":
+    """Lines in a pipe while some work goes on, whatever parts of it report; on a terminal those parts have bars."""
+    return nullcontext() if json or sys.stderr.isatty() else _lines(what, LIVELY_S)
+
+
 def stages(*, json: bool = False, every_s: float = EVERY_S) -> "Callable[[str], AbstractContextManager[Told | None]]":
     """A function that opens `progress_of` for each part of some work by its name."""
     return lambda what: progress_of(what, json=json, every_s=every_s)

@@ -272,5 +272,6 @@ def test_targets_and_organs_have_the_colours_of_the_pages(tmp_path: Path) -> Non
     pk.write_rtstruct(tmp_path / "rs.dcm", dict.fromkeys(names, random_mask(1, grid)), reference=series)
     red, green, blue = np.array([one.colour for one in rtstruct_segments(tmp_path / "rs.dcm")])[[3, 0, 1]]
     orange = rtstruct_segments(tmp_path / "rs.dcm")[2].colour
-    assert red.argmax() == 0 and green.argmax() == 1 and blue.argmax() == 2
-    assert orange is not None and orange[0] > orange[1] > orange[2]
+    assert (red.argmax(), green.argmax(), blue.argmax()) == (0, 1, 2)
+    assert orange is not None
+    assert orange[0] > orange[1] > orange[2]
