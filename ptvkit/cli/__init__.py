@@ -1,42 +1,15 @@
 """The command line: `ptvkit COMMAND`."""
 
 import sys
-from collections.abc import Callable
-from functools import wraps
-from importlib.metadata import version
-from math import isfinite
 from typing import Any
 
 import typer
 
-from ptvkit.cli.check import check
-from ptvkit.cli.convert import convert
-from ptvkit.cli.demo import demo
-from ptvkit.cli.dose import dose
-from ptvkit.cli.recipe import recipe
-from ptvkit.cli.run import merge, new_study, run
-from ptvkit.cli.self_test import self_test
-from ptvkit.cli.setup_stats import setup_stats
-from ptvkit.cli.simulate import simulate
-from ptvkit.cli.solve import solve
-from ptvkit.cli.targets import targets
-from ptvkit.cli.trace import trace
-from ptvkit.errors import FileError, PtvkitError
-from ptvkit.text import printable
-
-
-def with_finite_numbers(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that refuses NaN and infinity as an option's value."""
-
-    @wraps(command)
-    def checked(**values: Any) -> None:
-        for name, value in values.items():
-            if isinstance(value, float) and not isfinite(value):
-                raise FileError(f"--{name.replace('_', '-')} {value}: give a finite number")
-        command(**values)
-
-    return checked
-
+from ptvkit.cli import check, convert, demo, dose, measure, recipe, run, self_test, simulate, solve, targets
+from ptvkit.cli.declared import command
+from ptvkit.cli.printing import print_json, remark
+from ptvkit.cli.stopping import INTERRUPTED, REFUSED, TERMINATED, Terminated, end_workers, terminable
+from ptvkit.errors import PtvkitError
 
 app = typer.Typer(
     name="ptvkit",
@@ -46,30 +19,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(with_finite_numbers(demo))
-app.command()(with_finite_numbers(targets))
-app.command()(with_finite_numbers(simulate))
-app.command("new-study")(with_finite_numbers(new_study))
-app.command()(with_finite_numbers(run))
-app.command()(with_finite_numbers(merge))
-app.command()(with_finite_numbers(dose))
-app.command()(with_finite_numbers(recipe))
-app.command()(with_finite_numbers(solve))
-app.command()(with_finite_numbers(convert))
-app.command()(with_finite_numbers(trace))
-app.command("setup-stats")(with_finite_numbers(setup_stats))
-app.command()(with_finite_numbers(check))
-app.command("self-test")(with_finite_numbers(self_test))
+for module in (demo, targets, simulate, solve, run, dose, recipe, measure, convert, check, self_test):
+    for name, function, options in module.COMMANDS:
+        app.command(name)(command(function, options))
+for name, function, options in (*run.OLD_COMMANDS, *measure.OLD_COMMANDS):
+    app.command(name, hidden=True)(command(function, options))
 
 UsageError: Any = typer.BadParameter.__base__
 """What the parser raises for unknown options and missing values; its class has no public name."""
-REFUSED = 2
-LONGEST_MESSAGE = 2000
-INTERRUPTED = 130
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print(f"ptvkit {version('ptvkit')}")
         raise typer.Exit
 
@@ -84,25 +47,41 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; what the user can mend is one line on stderr and status 2, a bug keeps its traceback."""
+    """Run a command and return its exit status.
+
+    0: done; 2: the input was refused, in one line on stderr; 3: finished, some cases failed; 130, 143: stopped by a
+    signal. A bug keeps its traceback, and gives 1. With ``--json`` an error is also an object on stdout.
+    """
     words = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in words
     if any(not word.strip() or (word.startswith("--") and word.endswith("=")) for word in words):
-        return _refuse("an argument or an option's value is empty; give it a value, or leave it out")
+        return _refuse("an argument or an option's value is empty; give it a value, or leave it out", as_json)
     try:
-        status = typer.main.get_command(app).main(words, prog_name="ptvkit", standalone_mode=False)
+        with terminable():
+            status = typer.main.get_command(app).main(words, prog_name="ptvkit", standalone_mode=False)
     except PtvkitError as error:
-        return _refuse(str(error))
+        return _refuse(str(error), as_json)
     except UsageError as error:
-        return _refuse(error.format_message())
+        return _refuse(error.format_message(), as_json)
     except MemoryError as error:
-        return _refuse(f"memory ran out ({error or 'no size known'}); use coarser voxels, or a larger machine")
+        size = error or "no size known"
+        return _refuse(f"memory ran out ({size}); use coarser voxels, fewer workers, or a larger machine", as_json)
+    except Terminated:
+        status = TERMINATED
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
-    if status == INTERRUPTED:  # the parser turns Ctrl-C into this status, without a word
-        print("ptvkit: stopped; nothing was left half-written", file=sys.stderr)
+    except Exception as error:
+        if as_json:
+            print_json({"error": f"a bug in ptvkit: {type(error).__name__}: {error}"})
+        raise
+    if status in (INTERRUPTED, TERMINATED):  # the parser turns Ctrl-C into this status, without a word
+        end_workers()
+        return _refuse("stopped; nothing was left half-written", as_json, status)
     return status if isinstance(status, int) else 0
 
 
-def _refuse(message: str) -> int:
-    print("ptvkit: " + printable(" ".join(message.split()), LONGEST_MESSAGE), file=sys.stderr)
-    return REFUSED
+def _refuse(message: str, as_json: bool, status: int = REFUSED) -> int:
+    remark(message)
+    if as_json:
+        print_json({"error": " ".join(message.split())})
+    return status

@@ -1,59 +1,46 @@
-"""`ptvkit check`: which derived files are no longer what was made."""
+"""`ptvkit check`: which derived files are no longer what was written."""
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
 import typer
 
-from ptvkit.cli.options import console
-from ptvkit.text import printable
+from ptvkit.cli import groups
+from ptvkit.cli.declared import Words, argument, option
+from ptvkit.cli.printing import print_json, print_rows, say
+from ptvkit.cli.stopping import FAILED
 
-FAILED = 3
+OPTIONS: Final = (
+    argument("path", "A file, or a folder with results; folders in it are checked too.", is_required=True),
+    option("--all", "List fresh files too.", kind=bool, default=False),
+    option("--strict", "A file of another version of ptvkit is not fresh.", kind=bool, default=False),
+    groups.JSON,
+)
 
 
-def check(
-    path: Annotated[
-        Path, typer.Argument(help="A file, or a folder with results; folders in it are checked too.", metavar="PATH")
-    ],
-    every: Annotated[bool, typer.Option("--all", help="List fresh files too.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="A file of another version of ptvkit is not fresh.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
-) -> None:
-    """Tell which files were edited, are stale because an input changed, or have no record.
+def check(words: Words) -> None:
+    """List the files that were edited, are stale because an input changed, or have no record.
 
     Exit status 0: all are fresh; 3: some are not.
     """
     from ptvkit.trust.check import as_json, failing
     from ptvkit.trust.check import check as checked
 
+    path = Path(words["path"])
     findings = checked(path)
-    wrong = failing(findings, strict=strict)
-    if json:
-        from json import dumps
-
-        sys.stdout.write(dumps(as_json(path, findings), indent=2) + "\n")
+    wrong = failing(findings, strict=words["strict"])
+    if words.json:
+        print_json(as_json(path, findings))
     else:
-        rows = [
-            (finding.path.as_posix(), finding.state, finding.reason)
-            for finding in findings
-            if every or finding.reason or not finding.is_fresh
-        ]
-        _print(rows, len(findings), wrong.total())
+        shown = [one for one in findings if words["all"] or one.reason or not one.is_fresh]
+        files = "1 derived file" if len(findings) == 1 else f"{len(findings)} derived files"
+        verdict = f"{files}: {f'{wrong.total()} not fresh' if wrong else 'all fresh'}"
+        if shown:
+            rows = [("file", "state", "why"), *((one.path.as_posix(), one.state, one.reason) for one in shown)]
+            print_rows(rows, "Derived files", "", is_text=True)
+        say(verdict)
     if wrong:
         raise typer.Exit(FAILED)
 
 
-def _print(rows: list[tuple[str, str, str]], count: int, wrong: int) -> None:
-    from rich.table import Table
-
-    stdout = console(160)
-    if rows:
-        table = Table(title="Derived files", title_justify="left")
-        for heading in ("file", "state", "why"):
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            table.add_row(*map(printable, row))
-        stdout.print(table)
-    files = "1 derived file" if count == 1 else f"{count} derived files"
-    stdout.print(f"{files}: {'all fresh' if not wrong else f'{wrong} not fresh'}")
+COMMANDS: Final = (("check", check, OPTIONS),)

@@ -1,12 +1,12 @@
 """`ptvkit dose`: what structures get from a plan, and whether it keeps its limits."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
-from ptvkit.cli.options import print_rows, structure, told_warnings
+from ptvkit.cli import groups
+from ptvkit.cli.declared import Words, argument, option
+from ptvkit.cli.printing import print_json, print_rows, shown_warnings
+from ptvkit.cli.texts import place
 from ptvkit.errors import DoseError
 
 if TYPE_CHECKING:
@@ -16,33 +16,30 @@ if TYPE_CHECKING:
     from ptvkit.geometry.region import Region
     from ptvkit.io.naming import StructureRef
 
-FIGURES = ("dmin", "d98", "d95", "d50", "d2", "dmax", "mean")
-SHARES = ("v95", "v100")
+FIGURES: Final = ("dmin", "d98", "d95", "d50", "d2", "dmax", "mean")
+SHARES: Final = ("v95", "v100")
+OPTIONS: Final = (
+    argument(
+        "structures",
+        "Structures: FILE, FILE:NAME, or OWN_NAME=FILE.",
+        metavar="STRUCTURE…",
+        many=True,
+        is_required=True,
+    ),
+    option("--dose", "The plan's dose.", metavar="FILE", is_required=True),
+    option("--units", "Gy or cGy; Gy when not said."),
+    option("--prescription", "Gy; for V95 and V100. Never guessed.", kind=float),
+    option("--limits", "Dose limits: a TOML file, or liver-protocol.", metavar="FILE|NAME"),
+    option("--metric", "More figures, such as D66%, D2cc, V20Gy. May be repeated.", many=True),
+    option("--picture -p", "Draw the histograms to this PNG file.", metavar="FILE", value=place),
+    option("--map", "Draw isodoses in three planes to this PNG file.", metavar="FILE", value=place),
+    option("--image", "CT behind the isodoses.", metavar="FILE"),
+    option("--csv", "Write the histograms to this CSV file.", metavar="FILE", value=place),
+    groups.JSON,
+)
 
 
-def dose(
-    structures: Annotated[
-        list[str], typer.Argument(help="Masks: FILE, FILE:LABEL, or NAME=FILE.", metavar="STRUCTURE…")
-    ],
-    dose: Annotated[Path, typer.Option("--dose", help="The plan's dose, a NIfTI file.", metavar="FILE")],
-    units: Annotated[str | None, typer.Option(help="Gy or cGy; Gy when not said.")] = None,
-    prescription: Annotated[float | None, typer.Option(help="Gy; for V95 and V100. Never guessed.")] = None,
-    limits: Annotated[
-        str | None, typer.Option(help="Dose limits: a TOML file, or liver-protocol.", metavar="FILE|NAME")
-    ] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(help="More figures, such as D66%, D2cc, V20Gy. May be repeated.")
-    ] = None,
-    picture: Annotated[
-        Path | None, typer.Option("--picture", "-p", help="Draw the histograms to this PNG file.", metavar="FILE")
-    ] = None,
-    map_: Annotated[
-        Path | None, typer.Option("--map", help="Draw isodoses in three planes to this PNG file.", metavar="FILE")
-    ] = None,
-    image: Annotated[Path | None, typer.Option(help="CT behind the isodoses.", metavar="FILE")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the histograms to this CSV file.", metavar="FILE")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
-) -> None:
+def dose(words: Words) -> None:
     """What structures get: D98, D95, D2, V95, mean, and limits, by partial volumes inside their sub-voxel surfaces."""
     from ptvkit.dose.limits import check_limits
     from ptvkit.dose.metrics import dose_metrics, unit_of
@@ -51,49 +48,50 @@ def dose(
     from ptvkit.io.files import refuse_overwrite
     from ptvkit.request.limits import BUILT_IN, read_limits
 
-    named = [name_and_file(text) for text in structures]
-    files = [dose, *(path for _, one in named for path in one.files())]
-    inputs = [*files, *([image] if image else [])]
+    file, limits, more = Path(words["dose"]), words["limits"], words["metric"] or []
+    named = [name_and_file(text) for text in words["structures"]]
+    paths = [file, *(path for _, ref in named for path in ref.files())]
+    inputs = [*paths, *([Path(words["image"])] if words["image"] else [])]
     inputs += [Path(limits)] if limits is not None and limits not in BUILT_IN else []
-    refuse_overwrite([path for path in (picture, map_, csv) if path is not None], inputs)
-    refuse_other_frames(files)
-    more = metric or []
+    refuse_overwrite([words[name] for name in ("picture", "map", "csv") if words[name] is not None], inputs)
+    refuse_other_frames(paths)
     for one in more:
         unit_of(one)
     asked = read_limits(limits) if limits is not None else ()
-    with told_warnings() as warned:
-        plan = read_dose(dose, units=units, prescription_gy=prescription)
-        masks = {name: one.read() for name, one in named}
+    with shown_warnings() as warned:
+        plan = read_dose(file, units=words["units"], prescription_gy=words["prescription"])
+        masks = {name: ref.read() for name, ref in named}
         if len(masks) < len(named):
             raise DoseError("two structures have one name; give NAME=FILE")
-        found = {name: dose_metrics(plan, mask) for name, mask in masks.items()}
-        checks = check_limits(found, asked)
-        if csv is not None:
-            write_histograms(found, csv)
-        if picture is not None or map_ is not None:
-            draw(plan, masks, found, picture, map_, image)
-    if json:
-        import json as text
-
-        content: dict[str, Any] = {
-            "structures": {name: as_json(one, prescription, more) for name, one in found.items()}
-        }
-        content |= {"limits": [limit_as_json(check) for check in checks], "warnings": warned}
-        sys.stdout.write(text.dumps(content, indent=1) + "\n")
+        metrics = {name: dose_metrics(plan, mask) for name, mask in masks.items()}
+        checks = check_limits(metrics, asked)
+        if words["csv"] is not None:
+            write_histograms(metrics, words["csv"])
+        draw(plan, masks, metrics, words)
+    if words.json:
+        structures = {name: as_json(one, words["prescription"], more) for name, one in metrics.items()}
+        checked = [limit_as_json(check) for check in checks]
+        print_json({"structures": structures, "limits": checked, "warnings": warned})
         return
-    print_rows(table(found, prescription, more), str(dose), "Gy, %; partial volumes, interpolated by a cubic spline")
+    rows = table(metrics, words["prescription"], more)
+    print_rows(rows, str(file), "Gy, %; partial volumes, interpolated by a cubic spline")
     if checks:
         headings = ("structure", "metric", "limit", "found", "")
         print_rows([headings, *map(limit_row, checks)], "Limits", "–: the structure was not given")
 
 
+COMMANDS: Final = (("dose", dose, OPTIONS),)
+
+
 def name_and_file(text: str) -> "tuple[str, StructureRef]":
     """``NAME=FILE[:LABEL]``, or a file whose name, or label, is the structure's."""
+    from ptvkit.io.naming import StructureRef
+
     name, equals, rest = text.partition("=")
     if equals and not Path(text).exists():
-        return name, structure(rest)
-    named = structure(text)
-    return named.title, named
+        return name, StructureRef.parse(rest)
+    ref = StructureRef.parse(text)
+    return ref.title, ref
 
 
 def table(found: dict[str, "DoseMetrics"], prescription: float | None, more: list[str]) -> list[tuple[str, ...]]:
@@ -162,20 +160,16 @@ def write_histograms(found: dict[str, "DoseMetrics"], path: Path) -> None:
         file.write(text.getvalue().encode())
 
 
-def draw(
-    plan: Any,
-    masks: "dict[str, Mask | Region]",
-    found: dict[str, "DoseMetrics"],
-    picture: Path | None,
-    map_: Path | None,
-    image: Path | None,
-) -> None:
-    """Histograms, and isodoses over the anatomy."""
+def draw(plan: Any, masks: "dict[str, Mask | Region]", metrics: dict[str, "DoseMetrics"], words: Words) -> None:
+    """Histograms, and isodoses over the anatomy, where they are wanted."""
+    if words["picture"] is None and words["map"] is None:
+        return
     from ptvkit.io.nifti import read_image
     from ptvkit.report.dose_charts import dvh_figure, isodose_figure
     from ptvkit.report.style import save_figure
 
-    if picture is not None:
-        save_figure(dvh_figure(list(found.values()), prescription_gy=plan.prescription_gy), picture)
-    if map_ is not None:
-        save_figure(isodose_figure(plan, masks, None if image is None else read_image(image)), map_)
+    if words["picture"] is not None:
+        save_figure(dvh_figure(list(metrics.values()), prescription_gy=plan.prescription_gy), words["picture"])
+    if words["map"] is not None:
+        image = None if words["image"] is None else read_image(Path(words["image"]))
+        save_figure(isodose_figure(plan, masks, image), words["map"])

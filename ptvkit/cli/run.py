@@ -1,169 +1,199 @@
-"""`ptvkit run`, `merge` and `new-study`: studies of margins over cases and sweeps."""
+"""`ptvkit run`: studies of margins over cases and sweeps."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from ptvkit.cli.options import print_rows, told_warnings
-from ptvkit.errors import MotionError
-from ptvkit.text import LONGEST_SHOWN, printable, whole_number
+from ptvkit.cli import groups
+from ptvkit.cli.declared import Words, argument, option
+from ptvkit.cli.printing import lines, print_json, print_rows, remark, say, shown_warnings
+from ptvkit.cli.progress import EVERY_S, progress_of
+from ptvkit.cli.stopping import BUG, FAILED
+from ptvkit.cli.texts import folder, part, place
+from ptvkit.errors import FileError
 
 if TYPE_CHECKING:
+    from ptvkit.request.request import Request
     from ptvkit.work.study import Outcome, Plan
 
-FAILED = 3
-"""Exit status when some cases failed, or parts are missing."""
-CELL_S, TARGET_S = 0.04, 1.5
-"""A first idea of time, for --dry-run: a cell of 1,000 patients without dose, and making a target ready."""
+OUT: Final = option("--out -o", "Folder to write to.", metavar="DIR", value=folder)
+OPTIONS: Final = (
+    argument("study", "A study file, TOML; --new writes one.", metavar="STUDY"),
+    OUT,
+    option("--new", "Write a commented study file that runs as it is, and stop.", metavar="FILE", value=place),
+    option("--dry-run", "Say what would run, and run nothing.", kind=bool, default=False),
+    option("--workers", groups.WORKERS.help, kind=int, value=groups.WORKERS.value),
+    option("--scheduler", "A Dask scheduler, tcp://…, in place of workers."),
+    option("--shard", "Run the i-th of n parts; --merge joins them.", metavar="i/n", value=part),
+    option("--merge", "Join shards that have run, in the folder of their journals.", kind=bool, default=False),
+    option("--resume", "Go on with what an earlier run left.", kind=bool, default=False),
+    groups.JSON,
+    groups.SET,
+)
 
 
-def run(
-    study: Annotated[Path, typer.Argument(help="A study file, TOML; see ptvkit new-study.", metavar="STUDY")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")],
-    workers: Annotated[
-        int | None, typer.Option(help="Processes, one thread each; by default it runs here, with all cores.")
-    ] = None,
-    scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://…, in place of workers.")] = None,
-    shard: Annotated[
-        str | None, typer.Option(help="Run the i-th of n parts; ptvkit merge joins them.", metavar="i/n")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run left.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")] = False,
-) -> None:
+def run(words: Words) -> None:
     """Run a study: every case with every cell of its sweep, into one table, results.csv, and report.html.
 
-    Exit status 3: it ran, but some cases failed.
+    A cell is one combination of swept values. Exit status 3: it ran, but some cases failed.
     """
-    from ptvkit.work.study import plan_study, run_study
-
-    if dry_run:
-        print_plan(plan_study(study))
+    if words["new"] is not None:
+        new_study(words["new"], words.json)
         return
-    if workers is not None and workers < 1:
-        raise MotionError(f"--workers {workers}: needs 1 or more")
-    started = perf_counter()
-    with told_warnings(), progress_of_tasks() as tell:
-        outcome = run_study(
-            study, out, workers=workers, scheduler=scheduler, shard=_part(shard), resume=resume, progress=tell
-        )
-    told(study, out, outcome, perf_counter() - started, shard)
+    if words["study"] is None:
+        raise FileError("STUDY: give a study file, or --new FILE to write one")
+    request = words.request(words["study"])
+    if words["dry_run"]:
+        dry_run(request, words["out"], words.json)
+        return
+    if words["out"] is None:
+        raise FileError("--out: give the folder to write to, -o DIR")
+    ran(words, request, EVERY_S)
 
 
-def merge(
-    study: Annotated[Path, typer.Argument(help="The study file that the shards were run with.", metavar="STUDY")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder with their journals.", metavar="DIR")],
-) -> None:
-    """Join the shards of a study into results.csv."""
-    from ptvkit.work.study import merge_study
+def ran(words: Words, request: "Request", every_s: float) -> None:
+    """Run or merge, write the page and print what became of the study, with an honest exit status."""
+    from ptvkit.work.study import merge_study, run_study
 
-    started = perf_counter()
-    told(study, out, merge_study(study, out), perf_counter() - started, None)
-
-
-def new_study(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", metavar="FILE")] = Path("study.toml"),
-) -> None:
-    """Write a commented study file that runs as it is, on the built-in phantom."""
-    from ptvkit.errors import FileError
-    from ptvkit.io.files import write_whole
-    from ptvkit.request.reading import packaged
-
-    if out.exists():
-        raise FileError(f"{out}: is there already; choose another name")
-    with write_whole(out) as file:
-        file.write(packaged("new-study.toml"))
-    print(f"{out}: run it with  ptvkit run {out} -o out/")
-
-
-def print_plan(plan: "Plan") -> None:
-    """What would run, and roughly how long."""
-    from ptvkit.work.study_tasks import target_key
-
-    patients = plan.content.get("simulation", {}).get("patients", 1000)
-    many = len(plan.cases) * len(plan.cells)
-    rows: list[tuple[str, ...]] = [("", "")]
-    rows += [
-        ("cases", f"{len(plan.cases)}: {', '.join(case.name for case in plan.cases[:5])}" + _more(len(plan.cases)))
-    ]
-    rows += [("cells of the sweep", f"{len(plan.cells)}"), ("in all", f"{many}"), ("patients each", f"{patients}")]
-    rows += [(key, _values(plan, key)) for key in plan.cells[0].values]
-    targets = len(plan.cases) * len({target_key(cell) for cell in plan.cells})
-    minutes = (many * patients / 1000 * CELL_S + targets * TARGET_S) / 60
-    print_rows(rows, plan.source, f"roughly {max(minutes, 0.1):.1f} minutes here; more with dose")
-
-
-def _more(count: int) -> str:
-    return ", …" if count > 5 else ""
-
-
-def _values(plan: "Plan", key: str) -> str:
-    values = list(dict.fromkeys(str(cell.values[key]) for cell in plan.cells))
-    return ", ".join(values[:8]) + (", …" if len(values) > 8 else "")
-
-
-def told(study: Path, out: Path, outcome: "Outcome", seconds: float, shard: str | None) -> None:
-    """Write the report and say what became of a study, with an honest exit status."""
-    for text in outcome.warned:
-        print(f"ptvkit: warning: {text}", file=sys.stderr)
-    for case, reason in outcome.failed.items():
-        print(f"ptvkit: {case}: {reason}", file=sys.stderr)
-    if outcome.results is not None:
-        from ptvkit.report.study_page import write_study_page
-        from ptvkit.work.study import plan_study
-
-        print(f"{outcome.results}: {outcome.rows} rows, {len(outcome.failed)} cases failed. {seconds:.1f} s.")
-        print(f"{write_study_page(plan_study(study), outcome, out)}: the report")
-    elif shard is not None:
-        print(f"This shard is done; {outcome.missing} tasks of others are missing. Join them with ptvkit merge.")
+    started, out = perf_counter(), words["out"]
+    with shown_warnings(), progress_of("tasks", json=words.json, every_s=every_s) as told:
+        if words["merge"]:
+            outcome = merge_study(request, out)
+        else:
+            names = ("workers", "scheduler", "shard", "resume")
+            outcome = run_study(request, out, **{name: words[name] for name in names}, progress=told)
+        page = None if outcome.results is None else page_of(request, outcome, out)
+    is_part = words["shard"] is not None
+    if words.json:
+        print_json(as_json(outcome, page))
     else:
-        print(f"ptvkit: {outcome.missing} tasks are missing; run their shards, or --resume", file=sys.stderr)
-    if outcome.failed or (outcome.missing and shard is None):
+        print_outcome(outcome, page, perf_counter() - started, is_part)
+    if outcome.bugs:
+        raise typer.Exit(BUG)
+    if outcome.failed or (outcome.missing and not is_part):
         raise typer.Exit(FAILED)
 
 
-def _part(shard: str | None) -> tuple[int, int] | None:
-    if shard is None:
-        return None
-    first, slash, second = shard.partition("/")
-    if not slash or whole_number(first) is None or whole_number(second) is None:
-        raise MotionError(f"--shard {printable(shard, LONGEST_SHOWN)}: give i/n, such as 3/20")
-    return int(first), int(second)
+def page_of(request: "Request", outcome: "Outcome", out: Path) -> Path | None:
+    """The report of a study, where it is wanted."""
+    from ptvkit.report.study_page import write_study_page
+    from ptvkit.work.study import plan_study
+
+    return write_study_page(plan_study(request, out), outcome, out) if request.tables.output.page else None
 
 
-@contextmanager
-def progress_of_tasks() -> Iterator[Callable[[int, int, int], None] | None]:
-    """A bar on a terminal, nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def as_json(outcome: "Outcome", page: Path | None) -> dict[str, Any]:
+    """What became of a study, as plain values."""
+    return {
+        "results": None if outcome.results is None else str(outcome.results),
+        "page": None if page is None else str(page),
+        "rows": outcome.rows,
+        "failed": dict(outcome.failed),
+        "missing": outcome.missing,
+        "warnings": [*outcome.notes, *outcome.warned],
+    }
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("tasks", total=None)
 
-        def tell(done: int, total: int, failures: int) -> None:
-            bar.update(
-                task, completed=done, total=total, description=f"tasks, {failures} failed" if failures else "tasks"
-            )
+def print_outcome(outcome: "Outcome", page: Path | None, seconds: float, is_part: bool) -> None:
+    """What became of a study: remarks and failures on stderr, the files on stdout."""
+    for text in (*outcome.notes, *(f"warning: {text}" for text in outcome.warned)):
+        remark(text)
+    for case, reason in outcome.failed.items():
+        remark(f"{case}: {reason}")
+    for trace in outcome.bugs:
+        print(lines(trace), file=sys.stderr)
+    if outcome.results is not None:
+        say(f"{outcome.results}: {outcome.rows} rows, {len(outcome.failed)} cases failed. {seconds:.1f} s.")
+        if page is not None:
+            say(f"{page}: the report")
+    elif is_part:
+        say(f"This shard is done; {outcome.missing} tasks of others are missing. Join them with ptvkit run --merge.")
+    else:
+        remark(f"{outcome.missing} tasks are missing; run their shards, or --resume")
 
-        yield tell
+
+def new_study(file: Path, json: bool = False) -> None:
+    """Write the commented study file that comes with the package."""
+    from ptvkit.io.files import write_whole
+    from ptvkit.request.reading import packaged
+
+    if file.exists():
+        raise FileError(f"{file}: is there already; choose another name")
+    with write_whole(file) as stream:
+        stream.write(packaged("new-study.toml"))
+    if json:
+        print_json({"file": str(file)})
+    else:
+        say(f"{file}: run it with  ptvkit run {file} -o out/")
+
+
+def dry_run(request: "Request", out: Path | None, json: bool) -> None:
+    """Check a study as far as can be without running it, and say what would run."""
+    from ptvkit.work.plan_check import check_plan
+    from ptvkit.work.study import plan_study
+
+    with shown_warnings(), progress_of("checking the study", json=json):
+        plan = plan_study(request, out)
+        minutes = check_plan(plan).seconds / 60
+    for text in () if json else plan.notes:
+        remark(text)
+    if json:
+        print_json(plan_as_json(plan, minutes))
+    else:
+        print_plan(plan, minutes)
+
+
+def plan_as_json(plan: "Plan", minutes: float) -> dict[str, Any]:
+    """What would run, as plain values."""
+    return {
+        "cases": [case.name for case in plan.cases],
+        "cells": len(plan.cells),
+        "patients": plan.request.tables.simulation.patients,
+        "swept": swept(plan),
+        "minutes": minutes,
+    }
+
+
+def swept(plan: "Plan") -> dict[str, list[str]]:
+    """The swept keys with their values, as text."""
+    return {key: list(dict.fromkeys(str(cell.values[key]) for cell in plan.cells)) for key in plan.cells[0].values}
+
+
+def print_plan(plan: "Plan", minutes: float) -> None:
+    """What would run, and roughly how long."""
+    names = [case.name for case in plan.cases]
+    rows: list[tuple[str, ...]] = [("", ""), ("cases", f"{len(names)}: {_some(names, 5)}")]
+    rows.append(("cells of the sweep", f"{len(plan.cells)}"))
+    rows.append(("in all", f"{len(plan.cases) * len(plan.cells)}"))
+    rows.append(("patients each", f"{plan.request.tables.simulation.patients}"))
+    rows += [(key, _some(values, 8)) for key, values in swept(plan).items()]
+    print_rows(rows, plan.source, f"roughly {max(minutes, 0.1):.1f} minutes here, by a cell that was tried")
+
+
+def _some(texts: list[str], most: int) -> str:
+    return ", ".join(texts[:most]) + (", …" if len(texts) > most else "")
+
+
+def merge(words: Words) -> None:
+    """Join the shards of a study into results.csv; now `ptvkit run --merge`."""
+    plain = {**dict.fromkeys(one.name for one in OPTIONS), **words.plain, "merge": True}
+    ran(Words(plain=plain), Words().request(words["study"]), EVERY_S)
+
+
+def new(words: Words) -> None:
+    """Write a commented study file; now `ptvkit run --new FILE`."""
+    new_study(words["out"], words.json)
+
+
+COMMANDS: Final = (("run", run, OPTIONS),)
+OLD_COMMANDS: Final = (
+    ("merge", merge, (argument("study", "The study file.", is_required=True), groups.OUT, groups.JSON)),
+    (
+        "new-study",
+        new,
+        (option("--out -o", "The file to write.", metavar="FILE", default="study.toml", value=place), groups.JSON),
+    ),
+)

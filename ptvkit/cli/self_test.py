@@ -1,52 +1,53 @@
 """`ptvkit self-test`: whether this installation does what it says."""
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from ptvkit.cli.options import output_folder, print_rows
+from ptvkit.cli import groups
+from ptvkit.cli.declared import Words, option
+from ptvkit.cli.printing import print_json, print_rows, remark, say
+from ptvkit.cli.progress import progress_of
+from ptvkit.cli.stopping import FAILED
+from ptvkit.cli.texts import folder
 
 if TYPE_CHECKING:
     from ptvkit.trust.self_test import SelfTest
 
-FAILED = 3
+OPTIONS: Final = (
+    option("--out -o", "Folder for self-test.json and self-test.html, to print.", metavar="DIR", value=folder),
+    groups.JSON,
+)
 
 
-def self_test(
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder for self-test.json and self-test.html, to print.", metavar="DIR"),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print self-test.json instead of the tables.")] = False,
-) -> None:
-    """Send an asymmetric body through every file format, and hold margins, coverage and dose against formulas.
+def self_test(words: Words) -> None:
+    """Send an asymmetric body through every file format, and compare margins, coverage and dose with formulas.
 
     Exit status 0: all passed; 3: something failed, and it is said what.
     """
     from ptvkit.trust.self_test import as_json, run_self_test
 
-    folder = None if out is None else output_folder(out)
-    found = run_self_test()
-    if folder is not None:
+    with progress_of("self-test", json=words.json):
+        results = run_self_test()
+    if words["out"] is not None:
         from ptvkit.io.files import write_together
         from ptvkit.io.provenance import write_json
         from ptvkit.report.self_test_page import write_self_test_page
 
-        with write_together(folder) as stage:
-            write_json(stage / "self-test.json", as_json(found))
-            write_self_test_page(found, stage / "self-test.html")
-    if json:
-        from json import dumps
-
-        sys.stdout.write(dumps(as_json(found), indent=2) + "\n")
+        with write_together(words["out"]) as stage:
+            write_json(stage / "self-test.json", as_json(results))
+            write_self_test_page(results, stage / "self-test.html")
+    if words.json:
+        print_json(as_json(results))
     else:
-        _print(found)
-    for line in found.failures:
-        print(f"ptvkit: self-test failed: {line}", file=sys.stderr)
-    if not found.passed:
+        _print(results)
+    for line in results.failures:
+        remark(f"self-test failed: {line}")
+    if not results.passed:
         raise typer.Exit(FAILED)
+
+
+COMMANDS: Final = (("self-test", self_test, OPTIONS),)
 
 
 def _print(found: "SelfTest") -> None:
@@ -78,4 +79,4 @@ def _print(found: "SelfTest") -> None:
     ]
     release = found.versions["ptvkit"]
     print_rows(figures, "Figures against formulas", f"ptvkit {release}, {found.machine}, {found.seconds:.1f} s")
-    print("passed" if found.passed else f"FAILED: {len(found.failures)}")
+    say("passed" if found.passed else f"FAILED: {len(found.failures)}")

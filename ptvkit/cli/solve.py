@@ -1,116 +1,97 @@
 """`ptvkit solve`: the smallest margin that holds for a share of the patients."""
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Final
 
-import typer
-
-from ptvkit.cli.course_options import guidance_flags, merged, parsed_error
-from ptvkit.cli.options import print_rows, progress_bar, structure, told_warnings
+from ptvkit.cli import groups
+from ptvkit.cli.declared import Words, argument, option
+from ptvkit.cli.printing import print_json, print_rows, remark, say, shown_warnings
+from ptvkit.cli.progress import progress_of
+from ptvkit.errors import MotionError
 
 if TYPE_CHECKING:
     from ptvkit.analysis.solve import Solution
-    from ptvkit.motion.course import Course
-
-COURSE = "simulated, given these inputs; a research tool, not a medical device; a physicist reviews"
-
-
-def solve(
-    ctv: Annotated[str, typer.Argument(help="CTV mask: NIfTI file, or FILE:LABEL.", metavar="CTV[:LABEL]")],
-    study: Annotated[
-        str | None,
-        typer.Option(help="What displaces the target: a TOML file, or liver-protocol.", metavar="FILE|NAME"),
-    ] = None,
-    error: Annotated[
-        list[str] | None,
-        typer.Option(help="A set-up error: NAME:Σ/σ[:SEEN_BY]; replaces the file's. May be repeated.", metavar="ERROR"),
-    ] = None,
-    match: Annotated[
-        str | None, typer.Option(help="bone, soft_tissue, bone_then_soft_tissue, or none.", metavar="MATCH")
-    ] = None,
-    action_level: Annotated[float | None, typer.Option(help="Errors of at least this are corrected, mm.")] = None,
-    reference: Annotated[str | None, typer.Option(help="Planned on: time_mean, exhale, inhale, snapshot, …")] = None,
-    fractions: Annotated[int | None, typer.Option(help="Fractions of each course.")] = None,
-    organ: Annotated[
-        str | None,
-        typer.Option(help="A healthy organ: what each margin takes of it is told.", metavar="FILE[:LABEL]"),
-    ] = None,
-    own_trace: Annotated[
-        Path | None,
-        typer.Option(help="The patient's own breathing: its margin beside the population's.", metavar="FILE"),
-    ] = None,
-    axes: Annotated[str | None, typer.Option(help="The trace's axes: IEC61217, or letters such as RAS.")] = None,
-    patient_position: Annotated[str | None, typer.Option(help="For IEC61217: HFS, HFP, FFS, …")] = None,
-    criterion: Annotated[str, typer.Option(help="dmin>=0.95, d98>=0.95, contained, or coverage>=0.99.")] = "dmin>=0.95",
-    population: Annotated[float, typer.Option(help="Share of the patients.")] = 0.90,
-    shape: Annotated[str, typer.Option(help="isotropic, per_axis or six.")] = "isotropic",
-    penumbra: Annotated[float, typer.Option(help="SD of the dose's penumbra, mm.")] = 3.2,
-    edge_level: Annotated[float, typer.Option(help="Share of the prescription on the PTV's edge.")] = 0.95,
-    samples: Annotated[int | None, typer.Option(help="Times within each fraction.")] = None,
-    patients: Annotated[int, typer.Option(help="Patients to simulate.")] = 2000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same answer.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
-) -> None:
-    """Find the smallest CTV-to-PTV margin whose criterion holds for a share of the patients."""
-    from typing import cast
-
-    from ptvkit.analysis.shapes import Shape
-    from ptvkit.analysis.solve import solve_margin
-    from ptvkit.errors import MotionError
     from ptvkit.request.request import Request
-    from ptvkit.work.values import course_of
 
-    given = {
-        "errors": [parsed_error(text) for text in error] if error else None,
-        "guidance": guidance_flags(match, action_level, None, None, None),
-        "breathing": {"reference": reference},
-        "simulation": {"fractions": fractions},
-    }
-    source = study or "the options"
-    with told_warnings() as warned:
-        tables = merged(Request.load(study).content if study else {}, given)
-        course = course_of(Request(content=tables, source=source))
-        if not course.setup and course.breathing is None and own_trace is None:
-            raise MotionError("nothing displaces the target; give --study liver-protocol, or --error")
-        courses = {"the population": course}
-        if own_trace is not None:
-            breathing = {"trace": str(own_trace), "axes": axes, "patient_position": patient_position}
-            if "reference" not in tables.get("breathing", {}):
-                raise MotionError("--own-trace: give --reference, the position that was planned on, or a --study")
-            own = merged(tables, {"breathing": breathing})
-            courses["this patient's breathing"] = course_of(Request(content=own, source=source))
-        target = structure(ctv).read()
-        taken = None if organ is None else structure(organ).read()
+COURSE: Final = "simulated, given these inputs; a research tool, not a medical device; a physicist reviews"
+OWN: Final = "own_trace"
+OPTIONS: Final = (
+    argument("ctv", "CTV.", "cases.ctv", metavar=groups.STRUCTURE, is_required=True),
+    groups.STUDY,
+    groups.ERROR,
+    groups.BREATHING_MODEL,
+    groups.OLD_BREATHING,
+    groups.REFERENCE,
+    option("--criterion", "dmin>=0.95 (default), d98>=0.95, contained, or coverage>=0.99.", "criteria.criterion"),
+    option("--population", "Share of the patients, 0.90 by default.", "criteria.population", kind=float),
+    option("--shape", "isotropic (default), per_axis or six.", "criteria.shape"),
+    option(
+        "--organ",
+        "A healthy organ: how much of it each margin takes.",
+        "targets.organ",
+        metavar=groups.STRUCTURE,
+    ),
+    groups.PATIENTS,
+    groups.FRACTIONS,
+    groups.JSON,
+    groups.MATCH_IN_PANEL,
+    groups.ACTION_LEVEL_IN_PANEL,
+    *groups.GUIDANCE,
+    option(
+        "--own-trace",
+        "The patient's own breathing: its margin beside the population's.",
+        metavar="FILE",
+        panel="Breathing",
+    ),
+    option("--axes", "The trace's axes: IEC61217, or letters such as RAS.", panel="Breathing"),
+    option("--patient-position", "For IEC61217: HFS, HFP, FFS, …", panel="Breathing"),
+    groups.PENUMBRA,
+    groups.EDGE_LEVEL,
+    groups.SAMPLES,
+    groups.SEED,
+    groups.SET,
+)
 
-        def solved(what: str, with_course: "Course") -> "Solution":
-            with progress_bar(what) as tell:
-                return solve_margin(
-                    target,
-                    with_course,
-                    criterion=criterion,
-                    population=population,
-                    shape=cast("Shape", shape),
-                    patients=patients,
-                    seed=seed,
-                    samples=samples,
-                    penumbra_mm=penumbra,
-                    edge_level=edge_level,
-                    organ=taken,
-                    progress=tell,
-                )
 
-        found = {whose: solved(f"margins for {whose}", with_course) for whose, with_course in courses.items()}
-    if json:
-        import json as text
+def solve(words: Words) -> None:
+    """Find the smallest CTV-to-PTV margin whose criterion holds for a share of the patients."""
+    request = words.request(words["study"])
+    requests = {"the population": request}
+    if words[OWN] is not None:
+        requests["this patient's breathing"] = own_request(words, request)
+    with shown_warnings() as warned:
+        solutions = {whose: solved(one, f"margins for {whose}", words.json) for whose, one in requests.items()}
+    if words.json:
+        own = {"own": as_json(solutions["this patient's breathing"])} if len(solutions) > 1 else {}
+        print_json(as_json(solutions["the population"]) | {"warnings": warned} | own)
+        return
+    for whose, solution in solutions.items():
+        print_solution(solution, f" for {whose}" if len(solutions) > 1 else "")
 
-        told = as_json(found["the population"]) | {"warnings": warned}
-        if own_trace is not None:
-            told["own"] = as_json(found["this patient's breathing"])
-        sys.stdout.write(text.dumps(told, indent=1) + "\n")
-    else:
-        for whose, solution in found.items():
-            print_solution(solution, patients, f" for {whose}" if own_trace is not None else "")
+
+COMMANDS: Final = (("solve", solve, OPTIONS),)
+
+
+def own_request(words: Words, request: "Request") -> "Request":
+    """The same with the patient's own trace as the breathing."""
+    if request.tables.breathing is None and "breathing.reference" not in words.overrides:
+        raise MotionError("--own-trace: give --reference, the position that was planned on, or a --study")
+    trace = {"trace": words[OWN], "axes": words["axes"], "patient_position": words["patient_position"]}
+    population = {"breathing.preset", "breathing.amplitude_mm", "breathing.trace"}
+    kept = {key: value for key, value in words.overrides.items() if key not in population}
+    more = {f"breathing.{key}": value for key, value in trace.items() if value is not None}
+    labels = {**words.labels, "breathing.trace": f"--own-trace {words[OWN]}"}
+    return Words(overrides={**kept, **more}, labels=labels).request(words["study"])
+
+
+def solved(request: "Request", what: str, json: bool) -> "Solution":
+    """The margin of one request; remarks on what of the request is not read go to stderr."""
+    from ptvkit.work.solve import run_solve
+
+    with progress_of(what, json=json) as told:
+        solution, notes = run_solve(request, progress=told)
+    for text in notes:
+        remark(text)
+    return solution
 
 
 def as_json(found: "Solution") -> dict[str, object]:
@@ -137,7 +118,7 @@ def as_json(found: "Solution") -> dict[str, object]:
     }
 
 
-def print_solution(found: "Solution", patients: int, whose: str = "") -> None:
+def print_solution(found: "Solution", whose: str = "") -> None:
     """The trade of volume against the criterion, and the answer."""
     has_organ = found.organ_cc is not None
     rows: list[tuple[str, ...]] = [
@@ -148,16 +129,16 @@ def print_solution(found: "Solution", patients: int, whose: str = "") -> None:
         taken = [] if trial.organ_cc is None else [f"{trial.organ_cc:.1f}"]
         rows.append((sides, f"{trial.ptv_cc:.1f}", *taken, f"{trial.reached:.3f}"))
     organ = " Organ: inside the PTV, outside the CTV." if has_organ else ""
-    caption = f"{patients} patients; 95 % simulation intervals.{organ} {COURSE}"
+    caption = f"95 % simulation intervals.{organ} {COURSE}"
     print_rows(rows, f"Margins that were tried{whose}", caption)
-    told = ", ".join(
+    sides = ", ".join(
         f"{letter} {mm:.1f} ({mm * found.scale.low:.1f}–{mm * found.scale.high:.1f})"
         for letter, mm in found.margin.letters.items()
     )
     taken_of = f", {found.organ_cc:.1f} cc of the organ" if has_organ else ""
-    print(
-        f"{found.criterion} for {found.population:.0%} of the patients{whose}: {told} mm; PTV {found.ptv_cc:.1f} cc"
+    say(
+        f"{found.criterion} for {found.population:.0%} of the patients{whose}: {sides} mm; PTV {found.ptv_cc:.1f} cc"
         + taken_of
     )
     if found.note:
-        print(found.note)
+        say(found.note)

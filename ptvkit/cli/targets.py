@@ -1,205 +1,233 @@
 """`ptvkit targets`: CTV and PTV from a segmented GTV."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from ptvkit.cli.options import console, output_folder, structure, told_warnings
-from ptvkit.cli.target_case import Request, make_case, request_for
-from ptvkit.errors import FileError, MarginError
-from ptvkit.text import printable
+from ptvkit.cli import groups
+from ptvkit.cli.declared import Words, argument, option
+from ptvkit.cli.printing import lines, print_file, print_rows, remark, say, shown_warnings
+from ptvkit.cli.progress import EVERY_S, progress_of
+from ptvkit.cli.stopping import BUG, FAILED
+from ptvkit.cli.texts import lesion_margin, number_or_text, spacing_or_file
+from ptvkit.errors import FileError
 
 if TYPE_CHECKING:
-    from ptvkit.io.target_files import Layout
+    from ptvkit.work.targets import TargetsOutcome
 
-MARGIN = "mm: 10, or S=12,I=18 (R L A P S I), or 7,S=12"
-FILE_LABEL = "NIfTI file, or FILE:LABEL for one structure of several"
+MARGIN: Final = "mm: 10, or S=12,I=18 (R L A P S I), or 7,S=12"
+ORGANS, LESIONS, EVALUATION, OUTPUT, MANY = (
+    "Organs",
+    "Lesions",
+    "PTV for evaluation",
+    "Output",
+    "Many cases",
+)
+OPTIONS: Final = (
+    argument("gtv", "GTV: a mask or contours in any format, FILE:NAME, or a folder of masks.", "cases.gtv"),
+    option("--ctv", f"GTV to CTV, {MARGIN}.", "targets.ctv", metavar="MARGIN"),
+    option("--ptv", f"CTV to PTV, {MARGIN}.", "targets.ptv", metavar="MARGIN"),
+    option(
+        "--breathing",
+        "Added to the PTV margin for breathing, each side named: S=12,I=18.",
+        "targets.breathing",
+        metavar="MARGIN",
+    ),
+    groups.OUT,
+    option("--limit", "The CTV stays inside this.", "targets.limit", metavar=groups.STRUCTURE),
+    option(
+        "--avoid",
+        "The CTV stays out of this. May be repeated.",
+        "targets.avoid",
+        many=True,
+        metavar=groups.STRUCTURE,
+    ),
+    option(
+        "--lesion",
+        "all (default), largest, or a number (1 is the largest).",
+        "targets.lesion",
+        value=number_or_text,
+    ),
+    option(
+        "--grid",
+        "Write on a grid of this spacing in mm, or on another image's.",
+        "targets.grid",
+        metavar="MM|FILE",
+        value=spacing_or_file,
+    ),
+    option("--picture", "Also write targets.png.", "output.picture", kind=bool),
+    option(
+        "--each",
+        "Many cases: a folder, or a pattern in quotes: 'seg/*/gtv.nii.gz'.",
+        "cases.masks",
+        metavar="FOLDER",
+    ),
+    groups.JSON,
+    option(
+        "--label",
+        "Which structure of the GTV's file, by number or name.",
+        "cases.label",
+        value=number_or_text,
+        panel=LESIONS,
+    ),
+    option(
+        "--lesion-ctv",
+        "CTV margin of one lesion: 2:MARGIN. May be repeated.",
+        "targets.lesions.{}.ctv",
+        many=True,
+        value=lesion_margin,
+        metavar="N:MARGIN",
+        panel=LESIONS,
+    ),
+    option(
+        "--lesion-ptv",
+        "PTV margin of one lesion: 2:MARGIN. May be repeated.",
+        "targets.lesions.{}.ptv",
+        many=True,
+        value=lesion_margin,
+        metavar="N:MARGIN",
+        panel=LESIONS,
+    ),
+    option(
+        "--sweep",
+        "Breathing as a sweep of the PTV, not as larger semi-axes.",
+        "targets.breathing_shape",
+        kind=bool,
+        value=lambda swept: "sweep",
+        panel=ORGANS,
+    ),
+    option(
+        "--clearance",
+        "Distance that the CTV keeps from --avoid, mm.",
+        "targets.clearance_mm",
+        kind=float,
+        panel=ORGANS,
+    ),
+    option(
+        "--eval-limit",
+        "Also write ptv_eval, the PTV inside this.",
+        "targets.eval_limit",
+        metavar=groups.STRUCTURE,
+        panel=EVALUATION,
+    ),
+    option(
+        "--eval-depth",
+        "Distance of ptv_eval below the surface of --eval-limit, mm.",
+        "targets.eval_depth_mm",
+        kind=float,
+        panel=EVALUATION,
+    ),
+    option(
+        "--eval-avoid",
+        "Also write ptv_eval, the PTV outside this. May be repeated.",
+        "targets.eval_avoid",
+        many=True,
+        metavar=groups.STRUCTURE,
+        panel=EVALUATION,
+    ),
+    option("--pad", "Grow the output grid to hold the whole PTV.", "targets.pad", kind=bool, panel=OUTPUT),
+    option(
+        "--allow-cut",
+        "Write masks that hold less than 98 % of their target.",
+        "targets.allow_cut",
+        kind=bool,
+        panel=OUTPUT,
+    ),
+    option("--page/--no-page", "Write targets.html, a page to review.", "output.page", kind=bool, panel=OUTPUT),
+    option("--image", "CT behind the contours of page and picture.", "cases.image", metavar="FILE", panel=OUTPUT),
+    option(
+        "--rtstruct",
+        "Also write rtstruct.dcm: the GTV's structure set with CTV and PTV.",
+        "output.rtstruct",
+        kind=bool,
+        panel=OUTPUT,
+    ),
+    option("--bids", "Name files and sidecars as BIDS derivatives.", "output.bids", kind=bool, panel=OUTPUT),
+    groups.WORKERS,
+    option("--scheduler", "A Dask scheduler, tcp://…, in place of workers.", panel=MANY),
+    option(
+        "--resume",
+        "Keep cases of --each that are done, their inputs unchanged.",
+        kind=bool,
+        default=False,
+        panel=MANY,
+    ),
+    option("--study", "A study file: its targets hold where no option says otherwise.", metavar="FILE", panel="More"),
+    groups.SET,
+)
 
 
-def targets(
-    ctv: Annotated[str, typer.Option(help=f"GTV to CTV, {MARGIN}.", metavar="MARGIN")],
-    ptv: Annotated[str, typer.Option(help=f"CTV to PTV, {MARGIN}.", metavar="MARGIN")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")],
-    gtv: Annotated[
-        Path | None,
-        typer.Argument(help="GTV mask: .nii, .nii.gz, another format, or a folder of masks.", metavar="GTV"),
-    ] = None,
-    each: Annotated[
-        str | None,
-        typer.Option(help="Many cases: a folder, or a pattern in quotes: 'seg/*/gtv.nii.gz'.", metavar="FOLDER"),
-    ] = None,
-    breathing: Annotated[
-        str, typer.Option(help="Added to the PTV margin for breathing, each side named: S=12,I=18.", metavar="MARGIN")
-    ] = "",
-    sweep: Annotated[
-        bool, typer.Option("--sweep", help="Breathing as a sweep of the PTV, not as larger semi-axes.")
-    ] = False,
-    label: Annotated[str | None, typer.Option(help="Which label of the GTV file, by number or name.")] = None,
-    lesion: Annotated[str, typer.Option(help="all, largest, or a number (1 is the largest).")] = "all",
-    lesion_ctv: Annotated[
-        list[str] | None, typer.Option(help="CTV margin of one lesion: 2:MARGIN. May be repeated.", metavar="N:MARGIN")
-    ] = None,
-    lesion_ptv: Annotated[
-        list[str] | None, typer.Option(help="PTV margin of one lesion: 2:MARGIN. May be repeated.", metavar="N:MARGIN")
-    ] = None,
-    limit: Annotated[
-        str | None, typer.Option(help=f"The CTV stays inside this: {FILE_LABEL}.", metavar="FILE[:LABEL]")
-    ] = None,
-    avoid: Annotated[
-        list[str] | None,
-        typer.Option(help=f"The CTV stays out of this: {FILE_LABEL}. May be repeated.", metavar="FILE[:LABEL]"),
-    ] = None,
-    clearance: Annotated[float, typer.Option(help="Distance that the CTV keeps from --avoid, mm.")] = 0.0,
-    eval_limit: Annotated[
-        str | None, typer.Option(help="Also write ptv_eval, the PTV inside this.", metavar="FILE[:LABEL]")
-    ] = None,
-    eval_depth: Annotated[
-        float, typer.Option(help="Distance of ptv_eval below the surface of --eval-limit, mm.")
-    ] = 0.0,
-    eval_avoid: Annotated[
-        list[str] | None,
-        typer.Option(help="Also write ptv_eval, the PTV outside this. May be repeated.", metavar="FILE[:LABEL]"),
-    ] = None,
-    grid: Annotated[
-        str | None,
-        typer.Option(help="Write on a grid of this spacing in mm, or on another image's.", metavar="MM|FILE"),
-    ] = None,
-    pad: Annotated[bool, typer.Option("--pad", help="Grow the output grid to hold the whole PTV.")] = False,
-    allow_cut: Annotated[
-        bool, typer.Option("--allow-cut", help="Write masks that hold less than 98 % of their target.")
-    ] = False,
-    picture: Annotated[bool, typer.Option("--picture", help="Also write targets.png.")] = False,
-    page: Annotated[bool, typer.Option("--page/--no-page", help="Write targets.html, a page to review.")] = True,
-    image: Annotated[
-        str | None, typer.Option(help="CT behind the contours of page and picture.", metavar="FILE")
-    ] = None,
-    rtstruct: Annotated[
-        bool, typer.Option("--rtstruct", help="Also write rtstruct.dcm: the GTV's structure set with CTV and PTV.")
-    ] = False,
-    bids: Annotated[bool, typer.Option("--bids", help="Name files and sidecars as BIDS derivatives.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Processes for the cases of --each.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Keep cases of --each that are done, their inputs unchanged.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print targets.json instead of the table.")] = False,
-) -> None:
+def targets(words: Words) -> None:
     """Make CTV and PTV from a segmented GTV, sub-voxel, in patient directions.
 
     Writes ctv.nii.gz, ptv.nii.gz (and ptv_eval.nii.gz), a JSON sidecar for each, targets.json, and the page
-    targets.html. With --each, a folder for each case and cohort.csv; {case} in a file's name is the case's, and :LABEL
-    is a label of its own file. Exit status 3: some cases failed.
+    targets.html. With --each, a folder for each case and cohort.csv; {case} in a file's name is the case's, and :NAME
+    is a structure of its own file. Exit status 3: some cases failed.
     """
-    started = perf_counter()
-    if eval_depth and eval_limit is None:
-        raise MarginError(
-            f"--eval-depth {eval_depth:g}: give --eval-limit too, the structure whose surface it is below"
+    made(words, EVERY_S)
+
+
+COMMANDS: Final = (("targets", targets, OPTIONS),)
+
+
+def made(words: Words, every_s: float) -> None:
+    """Make the targets of one case or of many, write and print."""
+    from ptvkit.io.requests import read_json
+    from ptvkit.work.targets import run_targets
+
+    request, out, started = words.request(words["study"]), words["out"], perf_counter()
+    tables = request.tables
+    if tables.cases.masks is None and tables.cases.manifest is None:
+        if tables.cases.gtv is None:
+            raise FileError("GTV: give the mask, or --each and a folder of them")
+        for flag, is_set in (("--workers", words["workers"] is not None), ("--resume", words["resume"])):
+            if is_set:
+                raise FileError(f"{flag}: is for many cases; give them with --each")
+    elif "cases.gtv" in words.overrides:
+        raise FileError(
+            f"{tables.cases.gtv}: --each takes its cases from its folder or pattern (in quotes); leave this out"
         )
-    request = Request(
-        ctv=ctv,
-        ptv=ptv,
-        breathing=breathing,
-        sweep=sweep,
-        label=label,
-        lesion=lesion,
-        lesion_ctv=tuple(lesion_ctv or ()),
-        lesion_ptv=tuple(lesion_ptv or ()),
-        limit=limit,
-        avoid=tuple(avoid or ()),
-        clearance=clearance,
-        eval_limit=eval_limit,
-        eval_depth=eval_depth,
-        eval_avoid=tuple(eval_avoid or ()),
-        grid=grid,
-        pad=pad,
-        allow_cut=allow_cut,
-        picture=picture,
-        page=page,
-        image=image,
-        rtstruct=rtstruct,
-    )
-    if each is not None:
-        refuse_single(gtv)
-        many(each, request, out, bids=bids, workers=workers, resume=resume, json=json)
-        return
-    if gtv is None:
-        raise FileError("GTV: give the mask, or --each and a folder of them")
-    for option, given in (("--workers", workers is not None), ("--resume", resume)):
-        if given:
-            raise FileError(f"{option}: is for many cases; give them with --each")
-    content, home, layout = one(gtv, request, out, bids=bids)
-    if json:
-        sys.stdout.write((home / layout.summary).read_text(encoding="utf-8"))
+    for flag, key in (("--ctv", "ctv"), ("--ptv", "ptv")):
+        if tables.targets is None or key not in tables.targets.model_fields_set:
+            raise FileError(f"{flag}: is missing; give the margin, 0 for none")
+    with shown_warnings(), progress_of("targets", json=words.json, every_s=every_s) as told:
+        names = ("workers", "scheduler", "resume")
+        outcome = run_targets(request, out, **{name: words[name] for name in names}, progress=told)
+    for text in outcome.notes:
+        remark(text)
+    if words.json:
+        print_file(outcome.summaries[0] if outcome.table is None else outcome.table.with_suffix(".json"))
+    elif outcome.table is None:
+        print_targets(read_json(outcome.summaries[0]), outcome.summaries[0].parent, perf_counter() - started)
     else:
-        print_table(content, home, perf_counter() - started)
+        print_cohort(outcome)
+    for trace in outcome.bugs:
+        print(lines(trace), file=sys.stderr)
+    if outcome.failed:
+        raise typer.Exit(BUG if outcome.bugs else FAILED)
 
 
-def one(gtv: Path, request: Request, out: Path, *, bids: bool) -> "tuple[dict[str, Any], Path, Layout]":
-    """The targets of one mask, and where they are."""
-    from ptvkit.cli.cohort import bids_place, dataset_root
-    from ptvkit.io.bids import describe_dataset
-    from ptvkit.io.cases import Case, stem
-    from ptvkit.io.target_files import PLAIN
-
-    path = structure(str(gtv)).path
-    case = Case(name=stem(path.name), path=path)
-    asked = request_for(request, case.name, path)
-    home, layout = output_folder(out), PLAIN
-    if bids:
-        home, layout = bids_place(case, asked, out, dataset_root([case]))
-    with told_warnings() as warned:
-        content = make_case(asked, gtv, home, layout, warned, case.name)
-    if bids:
-        describe_dataset(out, dataset_root([case]))
-    return content, home, layout
-
-
-def many(each: str, request: Request, out: Path, *, bids: bool, workers: int | None, resume: bool, json: bool) -> None:
-    """The targets of many cases; exit status 3 when some failed."""
-    from ptvkit.cli.cohort import print_cohort, run_cohort
-
-    if workers is not None and workers < 1:
-        raise FileError(f"--workers {workers}: needs 1 or more")
-    rows, status = run_cohort(each, request, out, bids=bids, workers=workers, resume=resume)
-    if json:
-        sys.stdout.write((out / "cohort.json").read_text(encoding="utf-8"))
-    else:
-        print_cohort(rows, out)
-    if status:
-        raise typer.Exit(status)
-
-
-def refuse_single(gtv: Path | None) -> None:
-    """A mask beside --each would be left out without a word."""
-    if gtv is not None:
-        raise FileError(f"{gtv}: --each takes its cases from its folder or pattern (in quotes); leave this out")
-
-
-def print_table(content: dict[str, Any], out: Path, seconds: float) -> None:
+def print_targets(content: Mapping[str, Any], out: Path, seconds: float) -> None:
     """Volumes and margins, a line for each structure."""
-    from rich.table import Table
-
-    table = Table(title=printable(f"Targets in {out}"), title_justify="left", caption_justify="left")
-    table.caption = (
-        f"cc and mm reached: of the surface; in brackets of the mask's voxels and their faces. {seconds:.1f} s."
-    )
-    for column in ("", "cc", *"RLAPSI"):
-        table.add_column(column, justify="right" if column else "left")
+    rows: list[tuple[str, ...]] = [("", "cc", *"RLAPSI")]
     achieved = content["margin_achieved_mm"]
     for name, volume in content["volume_cc"].items():
         surface, faces = (achieved[kind].get(name, {}) for kind in ("region", "mask"))
         margins = [f"{surface[letter]:.1f} ({faces[letter]:.1f})" if surface else "" for letter in "RLAPSI"]
-        table.add_row(name.upper(), f"{volume['region']:.2f} ({volume['mask']:.2f})", *margins)
-    stdout = console(120)
-    stdout.print(table)
+        rows.append((name.upper(), f"{volume['region']:.2f} ({volume['mask']:.2f})", *margins))
+    caption = f"cc and mm reached: of the surface; in brackets of the mask's voxels and their faces. {seconds:.1f} s."
+    print_rows(rows, f"Targets in {out}", caption)
     for name, volume in content["cut_cc"].items():
-        if volume > 0.005:
-            stdout.print(f"{CUTS[name]}: {volume:.2f} cc")
+        if volume > SMALLEST_CUT_CC:
+            say(f"{CUTS[name]}: {volume:.2f} cc")
 
 
-CUTS = {
+SMALLEST_CUT_CC: Final = 0.005
+CUTS: Final = {
     "ctv_limit": "CTV cut by its limit",
     "ctv_avoid": "CTV cut by what it avoids",
     "ctv_outside_image": "CTV beyond the image",
@@ -207,3 +235,19 @@ CUTS = {
     "ptv_eval_outside_image": "PTV for evaluation beyond the image",
     "breathing_lack": "Less PTV than with --sweep",
 }
+
+
+def print_cohort(outcome: "TargetsOutcome") -> None:
+    """A line for each case: volumes, or why there are none."""
+    rows = [("", "GTV cc", "CTV cc", "PTV cc", "lesions", "")]
+    for case in outcome.cases:
+        count = f"{len(case.warnings)} warning{'s' * (len(case.warnings) > 1)}" if case.warnings else ""
+        volumes = (_volume(case.gtv_cc), _volume(case.ctv_cc), _volume(case.ptv_cc))
+        rows.append((case.case, *volumes, f"{case.lesions or '–'}", case.reason or count))
+    bad = len(outcome.failed)
+    caption = f"{len(outcome.cases) - bad} cases done, {bad} failed; cohort.csv has the table"
+    print_rows(rows, f"Targets in {outcome.folder}", caption)
+
+
+def _volume(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"

@@ -2,13 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptvkit.errors import FileError, MotionError
 from ptvkit.io.columns import Columns, column_named, displacements, read_columns
+
+PATIENT_NAMES: Final = ("patient", "patient_id", "id", "case")
+FRACTION_NAMES: Final = ("fraction", "fx", "date", "day")
 
 
 def read_shifts(
@@ -49,7 +52,7 @@ def read_shifts(
             " or the couch's correction ('couch')"
         )
     columns = read_columns(Path(path))
-    who = column_named(columns, ("patient", "patient_id", "id", "case"))
+    who = column_named(columns, PATIENT_NAMES)
     if who is None:
         raise FileError(f"{path}: no column tells the patient; found {', '.join(columns.names)}")
     moved, missing = displacements(columns, axes=axes, patient_position=patient_position, units=units)
@@ -63,7 +66,7 @@ def read_shifts(
 
 def _refuse_twice(columns: Columns, who: int) -> None:
     """A fraction that a patient has twice is a mistake of the table."""
-    when = column_named(columns, ("fraction", "fx", "date", "day"))
+    when = column_named(columns, FRACTION_NAMES)
     if when is None:
         return
     seen: dict[tuple[str, str], int] = {}

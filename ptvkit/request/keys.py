@@ -84,6 +84,51 @@ def _put_in_value(table: dict[str, Any], steps: Sequence[str], value: Any) -> bo
     return False
 
 
+def replaced(content: Mapping[str, Any], overrides: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Overrides with those that follow from them, first: what another model leaves behind.
+
+    Another breathing, and a dose from a file, keep of the table before them what `REPLACED` names; ``none`` for
+    `NONE_REMOVES` removes the table.
+
+    Raises
+    ------
+    FileError
+        When a table is removed and set at once.
+
+    Examples
+    --------
+    >>> replaced({"breathing": {"preset": "a", "variation": "free"}}, {"breathing.trace": "t.csv"}, "study")
+    {'breathing.preset': None, 'breathing.variation': None, 'breathing.trace': 't.csv'}
+    >>> replaced({}, {"guidance.match": "none"}, "study")
+    {'guidance': None}
+    """
+    changes: dict[str, Any] = {}
+    kept = dict(overrides)
+    for key in NONE_REMOVES & overrides.keys():
+        if overrides[key] != "none":
+            continue
+        table = key.split(".")[0]
+        also = [one for one in overrides if one.startswith(f"{table}.") and one != key]
+        if also:
+            raise FileError(f"{source}: {key} is none, and {also[0]} is set; leave one of them out")
+        del kept[key]
+        changes[table] = None
+    for table, (kinds, keeps) in REPLACED.items():
+        before = content.get(table)
+        if isinstance(before, Mapping) and any(f"{table}.{kind}" in kept for kind in kinds):
+            behind = [f"{table}.{name}" for name in before if name not in keeps]
+            changes |= {key: None for key in behind if not any(one == key or one.startswith(f"{key}.") for one in kept)}
+    return {**changes, **kept}
+
+
+REPLACED: Final = {
+    "breathing": (("preset", "amplitude_mm", "trace"), ("reference", "reference_seen_by")),
+    "dose": (("file",), ("prescription_gy",)),
+}
+"""Tables that begin anew when one of these keys is overridden, and what of the old table still holds then."""
+NONE_REMOVES: Final = frozenset({"guidance.match", "breathing.preset", "dose.file"})
+
+
 def set_keys(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Dotted keys that are set, table by table; a list counts as one key.
 

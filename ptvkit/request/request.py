@@ -15,7 +15,7 @@ from ptvkit.errors import FileError
 from ptvkit.io.naming import PHANTOM, StructureRef
 from ptvkit.io.provenance import source_of
 from ptvkit.margins.margin import Margin
-from ptvkit.request.keys import set_keys, with_values
+from ptvkit.request.keys import replaced, set_keys, with_values
 from ptvkit.request.messages import line_in, mistake
 from ptvkit.request.named_files import map_files
 from ptvkit.request.reading import BUILT_IN, read_toml
@@ -92,7 +92,8 @@ class Request:
             file are relative to it.
         overrides : mapping, optional
             Values by dotted key, put over the file's: ``{"targets.ptv": 7, "errors.set-up.systematic_mm.SI": 3}``.
-            None removes a key.
+            None removes a key; ``"none"`` as the match of guidance, the preset of breathing or the file of a dose
+            removes its table. Another breathing, or a dose from a file, leaves behind what described the one before.
         labels : mapping, optional
             What messages call an override, by dotted key.
 
@@ -117,7 +118,7 @@ class Request:
             name, content = str(source), read_toml(source)
             if name not in BUILT_IN:
                 content = map_files(content, _beside(Path(source)))
-        changes = {key: plain_value(value) for key, value in (overrides or {}).items()}
+        changes = replaced(content, {key: plain_value(value) for key, value in (overrides or {}).items()}, name)
         return cls(
             content=with_values(content, changes, name),
             source=name,
@@ -232,9 +233,16 @@ def _checked(content: Mapping[str, Any], source: str, labels: Mapping[str, str])
         return Tables.model_validate(dict(content))
     except ValidationError as error:
         key, text = mistake(error, Tables)
-        by_hand = next((label for one, label in labels.items() if one == key or f"{one}.".startswith(f"{key}.")), None)
+        by_hand = _label_of(key, labels)
         where = f"{line_in(source, error)}: {key}" if by_hand is None else by_hand
         raise FileError(f"{where}: {text}") from None
+
+
+def _label_of(key: str, labels: Mapping[str, str]) -> str | None:
+    """What messages call the override that set a key, one above it, or one below it."""
+    below = (label for one, label in labels.items() if f"{one}.".startswith(f"{key}."))
+    above = (label for one, label in labels.items() if key.startswith(f"{one}.") and label != one)
+    return next(iter((*below, *above)), None)
 
 
 def _beside(file: Path) -> Callable[[str, Names], str]:

@@ -9,6 +9,8 @@ from ptvkit.errors import MarginError
 from ptvkit.margins.margin import as_margin
 
 WORD, TABLE = "<word>", "<table>"
+LARGEST = 1e100
+"""Larger numbers mean nothing, and the largest integers of TOML are no floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Names:
 def _vector(value: Any) -> Any:
     """One number, or three."""
     numbers = value if isinstance(value, list) else [value]
-    is_numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers)
+    is_numeric = all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < LARGEST for v in numbers)
     if not is_numeric or (isinstance(value, list) and len(value) != 3):
         raise ValueError("needs one number or three, [LR, AP, SI]")
     return value
@@ -68,7 +70,7 @@ CaseNames = Annotated[str, Names("cases")]
 class Table(BaseModel):
     """A table of the file: unknown keys are refused, numbers are not read from text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class CaseTable(Table):

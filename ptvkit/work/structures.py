@@ -99,7 +99,9 @@ def _margins(request: Request, gtv: Region | Mask) -> tuple[Margin | list[Margin
     each = [common[0]] * count, [common[1]] * count
     for number, own in table.lesions.items():
         if not (number.isdecimal() and len(number) < 10 and 1 <= int(number) <= count):
-            raise MarginError(f"targets.lesions.{number}: {gtv.name} has lesions 1 to {count} (1 is the largest)")
+            key = f"targets.lesions.{number}"
+            label = next((request.labels[one] for one in (f"{key}.ctv", f"{key}.ptv") if one in request.labels), key)
+            raise MarginError(f"{label}: {gtv.name} has lesions 1 to {count} (1 is the largest)")
         for margins, value, key in ((each[0], own.ctv, "ctv"), (each[1], own.ptv, "ptv")):
             if value is not None:
                 margins[int(number) - 1] = as_margin(value, f"targets.lesions.{number}.{key}")
@@ -114,7 +116,7 @@ def _chosen(gtv: Region | Mask, request: Request) -> Region | Mask:
     number = 1 if lesion == "largest" else int(lesion)
     if not 1 <= number <= len(found):
         raise MaskError(
-            f"{gtv.name}: has {len(found)} lesions; targets.lesion is {lesion!r}; use all, largest, or 1 to"
+            f"{request.label('targets.lesion')}: {gtv.name} has {len(found)} lesions; use all, largest, or 1 to"
             f" {len(found)} (1 is the largest)"
         )
     return found[number - 1]

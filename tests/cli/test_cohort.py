@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ptvkit.cli import cohort, main
+from ptvkit.cli import main
 from ptvkit.io.nifti import read_mask
 from ptvkit.trust.check import check_folder
+from ptvkit.work import targets
 
 AFFINE = np.array([[-1.5, 0, 0, 20.0], [0, -2, 0, 31], [0, 0, 3, -40], [0, 0, 0, 1]])
 OPTIONS = ["--label", "lesion", "--ctv", "4", "--ptv", "3"]
@@ -70,7 +71,7 @@ def test_bad_cases_are_told_and_the_others_done(
     assert "NaN" in rows["nan"]["reason"]
     assert "no voxel holds it" in rows["none"]["reason"]
     assert "cut short" in rows["short"]["reason"]
-    assert {path.name for path in out.iterdir()} == {"case_0", "case_1", "cohort.csv", "cohort.json"}
+    assert {path.name for path in out.iterdir()} == {"case_0", "case_1", "cohort.csv", "cohort.json", "cohort.journal"}
     told = capsys.readouterr()
     assert "2 cases done, 3 failed" in told.out
     single = tmp_path / "single"
@@ -92,19 +93,19 @@ def test_any_number_of_workers_and_any_resumption_give_the_same_table(
     expected = (tmp_path / "a" / "cohort.csv").read_bytes()
     assert (tmp_path / "b" / "cohort.csv").read_bytes() == expected
     made = []
-    usual = cohort.make_case
-    monkeypatch.setattr(cohort, "make_case", lambda *given: made.append(given[1].name) or usual(*given))
+    usual = targets.make_case
+    monkeypatch.setattr(targets, "make_case", lambda *given: made.append(given[1].name) or usual(*given))
     assert run("--each", predictions, *OPTIONS, "-o", tmp_path / "a", "--resume") == 3
-    assert made == ["nan.nii.gz", "none.nii.gz", "short.nii.gz"]
+    assert made == ["nan", "none", "short"]
     assert (tmp_path / "a" / "cohort.csv").read_bytes() == expected
     save(predictions / "case_0.nii.gz", labels(3))  # changed
     (tmp_path / "a" / "case_1" / "ctv.nii.gz").write_bytes(b"edited")
     made.clear()
     assert run("--each", predictions, *OPTIONS, "-o", tmp_path / "a", "--resume") == 3
-    assert made[:2] == ["case_0.nii.gz", "case_1.nii.gz"]
+    assert made[:2] == ["case_0", "case_1"]
     made.clear()
     assert run("--each", predictions, *OPTIONS, "--breathing", "S=3", "-o", tmp_path / "a", "--resume") == 3
-    assert made[:2] == ["case_0.nii.gz", "case_1.nii.gz"]
+    assert made[:2] == ["case_0", "case_1"]
 
 
 def test_folders_of_masks_and_patterns(tmp_path: Path) -> None:
@@ -168,14 +169,14 @@ def test_what_is_refused_leaves_nothing(predictions: Path, tmp_path: Path, capsy
 def test_a_bug_in_one_case_does_not_stop_the_others(
     predictions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    usual = cohort.make_case
+    usual = targets.make_case
 
-    def broken(asked: Any, path: Path, *more: Any) -> Any:
-        if path.name == "case_0.nii.gz":
+    def broken(request: Any, folder: Path, *more: Any) -> Any:
+        if folder.name == "case_0":
             raise ZeroDivisionError("by design")
-        return usual(asked, path, *more)
+        return usual(request, folder, *more)
 
-    monkeypatch.setattr(cohort, "make_case", broken)
+    monkeypatch.setattr(targets, "make_case", broken)
     assert run("--each", predictions, *OPTIONS, "-o", tmp_path / "out") == 1
     assert "ZeroDivisionError: by design" in table(tmp_path / "out")["case_0"]["reason"]
     assert table(tmp_path / "out")["case_1"]["status"] == "done"

@@ -1,7 +1,9 @@
 """The command line as a whole."""
 
+import json
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from ptvkit import phantom
 from ptvkit.cli import main
+from ptvkit.cli.progress import progress_of
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +37,7 @@ def test_exit_status_of_the_program(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; from ptvkit.cli import main; sys.exit(main())", "targets", "no.nii"]
     done = subprocess.run([*command, "--ctv", "1", "--ptv", "1", "-o", "out"], cwd=tmp_path, capture_output=True)
     assert done.returncode == 2
-    assert done.stderr.decode() == "ptvkit: no.nii: no such file; check the path, and give an existing file\n"
+    assert done.stderr.decode() == "ptvkit: no.nii: no such file; check the path\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -48,3 +51,41 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = nib.load(out / "gtv.nii.gz")
     assert nib.aff2axcodes(image.affine) == ("L", "P", "S")
     assert (np.asarray(image.dataobj) > 0).sum() == phantom.mask("gtv", phantom.grid()).cropped.sum()
+
+
+def test_progress_in_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_of("courses", every_s=0.05) as told:
+        assert told is not None
+        told(1280, 10000)
+        time.sleep(0.5)
+        told(2560, 10000, 2)
+        time.sleep(0.5)
+    with progress_of("courses", json=True, every_s=0.01) as silent:
+        assert silent is None
+        time.sleep(0.1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "ptvkit: courses 1,280 of 10,000"
+    assert lines[-1] == "ptvkit: courses 2,560 of 10,000, 2 failed"
+    assert len(lines) >= 4
+
+
+def test_a_bug_keeps_its_traceback_and_is_json_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bug(*_: object, **__: object) -> None:
+        raise TypeError("by design")
+
+    monkeypatch.setattr("ptvkit.trust.check.check", bug)
+    with pytest.raises(TypeError, match="by design"):
+        main(["check", str(tmp_path), "--json"])
+    assert json.loads(capsys.readouterr().out) == {"error": "a bug in ptvkit: TypeError: by design"}
+
+
+def test_a_study_file_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "study.toml"
+    assert main(["run", "--new", str(path)]) == 0
+    assert main(["new-study", "-o", str(path)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main(["run", str(path), "--dry-run", "--json", "--set", "simulation.patients=60"]) == 0
+    assert json.loads(capsys.readouterr().out)["patients"] == 60
+    assert not (tmp_path / "out").exists()

@@ -42,10 +42,13 @@ def test_a_patients_own_breathing_beside_the_populations(tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "nothing displaces the target; give --study liver-protocol, or --error"),
+        ([], "nothing displaces the target; give errors, breathing, or a study such as liver-protocol"),
         (["--error", "x:1/1", "--criterion", "best"], "criterion 'best': use dmin>=0.95"),
         (["--error", "x:1/1", "--own-trace", "t.csv"], "--own-trace: give --reference"),
-        (["--error", "x:1/1", "--shape", "egg"], "shape: use 'isotropic', 'per_axis', 'six'"),
+        (
+            ["--error", "x:1/1", "--shape", "egg"],
+            "--shape egg: input should be 'isotropic', 'per_axis' or 'six'",
+        ),
     ],
 )
 def test_solve_refuses(words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ def test_writes_masks_sidecars_and_a_summary(gtv: Path, tmp_path: Path, capsys: 
     told = capsys.readouterr()
     assert told.err == ""
     assert "PTV" in told.out
-    names = {"ctv.nii.gz", "ctv.nii.gz.json", "ptv.nii.gz", "ptv.nii.gz.json", "targets.json"}
+    names = {"ctv.nii.gz", "ctv.nii.gz.json", "ptv.nii.gz", "ptv.nii.gz.json", "targets.json", "targets.html"}
     assert {path.name for path in out.iterdir()} == names
     image = nib.load(out / "ptv.nii.gz")
     assert image.get_data_dtype() == np.uint8
@@ -106,7 +106,7 @@ def test_a_mask_that_the_image_would_cut_needs_consent(
     assert run(*wide) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert all(word in told for word in ("ptv", "--pad", "--allow-cut"))
+    assert all(word in told for word in ("ptv", "enlarge the grid", "allow the cut"))
     assert not (tmp_path / "out").exists()
     assert run(*wide, "--allow-cut") == 0
     assert "PTV" in capsys.readouterr().err
@@ -263,7 +263,7 @@ def test_bad_gtv_is_one_line_status_2_and_no_file(
         ([*MARGINS, "--lesion-ptv", "4:3"], "--lesion-ptv 4:3"),
         ([*MARGINS, "--grid", "0"], "--grid 0"),
         ([*MARGINS, "--grid", "none.nii.gz"], "none.nii.gz"),
-        ([*MARGINS, "--eval-depth", "3"], "eval-limit"),
+        ([*MARGINS, "--eval-depth", "3"], "eval_depth_mm needs eval_limit"),
         ([*MARGINS, "--label", "spleen"], "spleen"),
         ([*MARGINS, "--colour", "red"], "--colour"),
     ],

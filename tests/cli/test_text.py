@@ -51,10 +51,10 @@ def test_cases_that_a_spreadsheet_would_run(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--clearance", "nan"], "--clearance nan: give a finite number"),
-        (["--eval-depth", "inf"], "--eval-depth inf: give a finite number"),
+        (["--clearance", "nan"], "--clearance nan: input should be a finite number"),
+        (["--eval-depth", "inf"], "--eval-depth inf: input should be a finite number"),
         (["--label", "9" * 5000], "there is no label"),
-        (["--lesion", "9" * 5000], "use all, largest"),
+        (["--lesion", "9" * 5000], "input should be a valid integer"),
         (["--image", ""], "is empty"),
         (["--image="], "is empty"),
     ],
@@ -85,10 +85,10 @@ def test_memory_that_runs_out_is_one_line(
     def full(*_: object, **__: object) -> None:
         raise MemoryError("Unable to allocate 3.7 TiB")
 
-    monkeypatch.setattr("ptvkit.margins.targets.make_targets", full)
+    monkeypatch.setattr("ptvkit.work.structures.make_targets", full)
     assert targets(ball(tmp_path / "gtv.nii.gz"), tmp_path / "out") == 2
     assert capsys.readouterr().err == (
-        "ptvkit: memory ran out (Unable to allocate 3.7 TiB); use coarser voxels, or a larger machine\n"
+        "ptvkit: memory ran out (Unable to allocate 3.7 TiB); use coarser voxels, fewer workers, or a larger machine\n"
     )
 
 
@@ -105,7 +105,7 @@ def test_nothing_stale_stands_beside_a_new_result(tmp_path: Path, capsys: pytest
 def test_an_input_that_changes_during_the_run_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ptvkit.analysis import simulation
+    from ptvkit.work import simulation
 
     ctv, ptv = ball(tmp_path / "ctv.nii.gz"), ball(tmp_path / "ptv.nii.gz", 8)
     real = simulation.simulate_all
@@ -164,7 +164,7 @@ def test_contours_on_a_spacing_alone(tmp_path: Path, capsys: pytest.CaptureFixtu
     reach = pk.extent(ptv)
     assert reach["R"] - reach["L"] == pytest.approx(22, abs=1.01)
     assert targets(Path(f"{rs}:GTV"), tmp_path / "o") == 2
-    assert "give --grid: the folder of the image, an image file, or a spacing in mm" in capsys.readouterr().err
+    assert "give targets.grid: the folder of the image, an image file, or a spacing in mm" in capsys.readouterr().err
 
 
 def test_a_structure_set_needs_a_set_or_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

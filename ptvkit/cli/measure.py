@@ -1,0 +1,242 @@
+"""`ptvkit measure`: statistics of a measured file, a motion trace or a table of daily shifts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ptvkit.cli import groups
+from ptvkit.cli.declared import Option, Words, argument, option
+from ptvkit.cli.printing import print_json, print_rows, say, shown_warnings
+from ptvkit.cli.texts import place, triple
+from ptvkit.errors import FileError, MotionError
+
+if TYPE_CHECKING:
+    from ptvkit.motion.cycles import TraceStatistics
+    from ptvkit.motion.population import SetupStatistics
+    from ptvkit.motion.trajectory import Trajectory
+
+FILE: Final = argument(
+    "file", "A CSV file with a header, or a .vxp: a trace has a time column, daily shifts have patients.",
+    is_required=True,
+)  # fmt: skip
+AXES: Final = (
+    option("--axes", "IEC61217, or three letters that say where x, y, z point, such as RAS."),
+    option("--patient-position", "For IEC61217: HFS, HFP, FFS, …"),
+    option("--units", "Where the header does not say: mm, cm or m."),
+)
+OF_TRACE: Final[tuple[Option, ...]] = (
+    option("--time-units", "Where the header does not say: s, ms or min.", panel="Traces"),
+    option(
+        "--scale",
+        "For a surrogate: the target's mm LR,AP,SI for each mm of it.",
+        metavar="LR,AP,SI",
+        value=triple,
+        panel="Traces",
+    ),
+    option("--column", "The surrogate's column, where there are several.", panel="Traces"),
+    option("--picture -p", "Draw it to this PNG file.", metavar="FILE", value=place, panel="Traces"),
+)
+OF_SHIFTS: Final[tuple[Option, ...]] = (
+    option(
+        "--sign",
+        "displacement: where the anatomy was; couch: how the couch was moved to correct that.",
+        panel="Daily shifts",
+    ),
+    option(
+        "--matching-sd",
+        "SD of the matching error in the shifts, LR,AP,SI in mm; taken off σ.",
+        value=triple,
+        panel="Daily shifts",
+    ),
+    option(
+        "--matching-systematic",
+        "The same of its systematic part; taken off Σ.",
+        value=triple,
+        panel="Daily shifts",
+    ),
+)
+OPTIONS: Final = (FILE, *AXES, *OF_TRACE, *OF_SHIFTS, groups.JSON)
+
+
+def measure(words: Words) -> None:
+    """Statistics of a measured file.
+
+    A file with a time column is a motion trace: range, breaths, period, drift, where the time is spent. One with
+    patients and fractions holds daily set-up shifts: M, Σ and σ, with 95 % intervals by the size of the sample.
+    """
+    kind, other = (trace, OF_SHIFTS) if is_trace(Path(words["file"])) else (shifts, OF_TRACE)
+    for one in other:
+        if words[one.name] is not None:
+            what = "a trace" if kind is trace else "a table of shifts"
+            raise MotionError(f"{one.label(words[one.name])}: {words['file']} is {what}; leave it out")
+    kind(words)
+
+
+def trace(words: Words) -> None:
+    """Statistics of a motion trace: range, breaths, period, drift, where the time is spent."""
+    from ptvkit.io.files import refuse_overwrite
+    from ptvkit.io.traces import read_trace
+    from ptvkit.motion.cycles import trace_statistics
+
+    file, picture = Path(words["file"]), words["picture"]
+    names = ("axes", "patient_position", "units", "time_units", "scale", "column")
+    with shown_warnings() as warned:
+        if picture is not None:
+            refuse_overwrite([picture], [file])
+        recorded = read_trace(file, **{name: words[name] for name in names})
+        statistics = trace_statistics(recorded)
+        if picture is not None:
+            from ptvkit.report.style import save_figure
+            from ptvkit.report.trace_chart import trace_figure
+
+            save_figure(trace_figure(recorded, statistics, title=file.name), picture)
+    if words.json:
+        print_json(trace_as_json(recorded, statistics, warned))
+    else:
+        print_trace(recorded, statistics)
+
+
+def shifts(words: Words) -> None:
+    """Population statistics of daily set-up shifts: M, Σ and σ, with 95 % intervals by the size of the sample."""
+    from dataclasses import asdict
+
+    from ptvkit.io.shifts import read_shifts
+    from ptvkit.motion.population import setup_statistics
+
+    if words["sign"] is None:
+        raise MotionError("--sign: say displacement (where the anatomy was) or couch (how the couch was moved)")
+    names = ("sign", "axes", "patient_position", "units")
+    with shown_warnings() as warned:
+        daily = read_shifts(Path(words["file"]), **{name: words[name] for name in names})
+        statistics = setup_statistics(
+            list(daily.values()),
+            matching_sd_mm=words["matching_sd"] or 0.0,
+            matching_systematic_mm=words["matching_systematic"] or 0.0,
+        )
+    if words.json:
+        values = {name: one.tolist() if hasattr(one, "tolist") else one for name, one in asdict(statistics).items()}
+        print_json({**values, "warnings": warned})
+    else:
+        print_shifts(statistics, words["file"])
+
+
+COMMANDS: Final = (("measure", measure, OPTIONS),)
+OLD_COMMANDS: Final = (
+    ("trace", trace, (FILE, *AXES, *OF_TRACE, groups.JSON)),
+    ("setup-stats", shifts, (FILE, *AXES, *OF_SHIFTS, groups.JSON)),
+)
+
+
+def is_trace(file: Path) -> bool:
+    """Whether a file is a trace, by its columns; else it is a table of shifts.
+
+    Raises
+    ------
+    FileError
+        When it is neither, or both.
+    """
+    from ptvkit.io.columns import column_named, read_columns
+    from ptvkit.io.shifts import FRACTION_NAMES, PATIENT_NAMES
+    from ptvkit.io.traces import TIME_NAMES
+
+    if file.suffix.lower() == ".vxp":
+        return True
+    columns = read_columns(file)
+    has_time, has_patient, has_fraction = (
+        column_named(columns, names) is not None for names in (TIME_NAMES, PATIENT_NAMES, FRACTION_NAMES)
+    )
+    if has_time == (has_patient and has_fraction):
+        raise FileError(
+            f"{file}: has columns {', '.join(columns.names)}; a trace needs a time (t_s), daily shifts need patient and"
+            " fraction, and no file has both"
+        )
+    return has_time
+
+
+def trace_as_json(trace: "Trajectory", found: "TraceStatistics", warned: list[str]) -> dict[str, Any]:
+    """Statistics as plain values; triples are LR, AP, SI."""
+    from ptvkit.motion.cycles import position_histogram
+
+    edges, density = position_histogram(trace)
+    content: dict[str, Any] = {
+        "trace": trace.name,
+        "samples": found.samples,
+        "duration_s": found.duration_s,
+        "interval_s": found.interval_s,
+        "largest_gap_s": found.largest_gap_s,
+        **{
+            name: getattr(found, name).tolist()
+            for name in ("mean_mm", "sd_mm", "range_mm", "range95_mm", "drift_mm_per_min", "duty")
+        },
+        "position_pdf": {"edges_mm": edges.tolist(), "density_per_mm": density.tolist()},
+        "breaths": None,
+        "warnings": warned,
+    }
+    if found.cycles is not None:
+        content["breaths"] = {
+            "axis": found.cycles.axis.tolist(),
+            "amplitude_mm": found.cycles.amplitude_mm.tolist(),
+            "period_s": found.cycles.period_s.tolist(),
+        }
+    return content
+
+
+def print_trace(trace: "Trajectory", statistics: "TraceStatistics") -> None:
+    """Two tables: each axis, and the breaths along the main axis."""
+    rows: list[tuple[str, ...]] = [("mm", "LR", "AP", "SI")]
+    rows += [
+        (name, *(f"{value:.2f}" for value in values))
+        for name, values in (
+            ("range", statistics.range_mm),
+            ("95 % range", statistics.range95_mm),
+            ("SD", statistics.sd_mm),
+            ("mean", statistics.mean_mm),
+            ("drift per minute", statistics.drift_mm_per_min),
+        )
+    ]
+    title = (
+        f"{Path(trace.name).name}: {statistics.samples} samples in {statistics.duration_s:.1f} s, every"
+        f" {statistics.interval_s:.3g} s (largest gap {statistics.largest_gap_s:.3g} s)"
+    )
+    print_rows(rows, title, "positive towards R, A, S")
+    print_breaths(statistics)
+
+
+def print_breaths(statistics: "TraceStatistics") -> None:
+    """Amplitude and period of the breaths, and where the time is spent."""
+    import numpy as np
+
+    if statistics.cycles is None:
+        say("No breaths were detected.")
+        return
+    axis = ", ".join(f"{v:+.2f}" for v in statistics.cycles.axis)
+    say(f"Breaths along ({axis}), towards where it spends less time:")
+    for name, values, unit in (
+        ("amplitude", statistics.cycles.amplitude_mm, "mm"),
+        ("period", statistics.cycles.period_s, "s"),
+    ):
+        sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
+        say(
+            f"  {name:9} {np.mean(values):6.2f} {unit}, SD {sd:.2f}, median {np.median(values):.2f},"
+            f" {np.min(values):.2f} to {np.max(values):.2f} ({len(values)})"
+        )
+    shares = "  ".join(f"{share:.0%}" for share in statistics.duty)
+    say(f"  time in each tenth of the 95 % range: {shares}")
+
+
+def print_shifts(statistics: "SetupStatistics", file: str) -> None:
+    """A line for each figure."""
+    rows: list[tuple[str, ...]] = [("mm", "LR", "AP", "SI")]
+    rows.append(("M", *(f"{value:.2f}" for value in statistics.mean_mm)))
+    between = (statistics.apparent_systematic_mm, *statistics.systematic_interval_mm)
+    rows.append(("Σ, SD of patient means", *_with_interval(*between)))
+    rows.append(("Σ, less what σ brings into it", *(f"{value:.2f}" for value in statistics.systematic_mm)))
+    rows.append(("σ", *_with_interval(statistics.random_mm, *statistics.random_interval_mm)))
+    caption = (
+        f"{statistics.patients} patients, {statistics.fractions:.1f} fractions each; positive towards R, A, S; in"
+        " brackets 95 % by the size of the sample"
+    )
+    print_rows(rows, file, caption)
+
+
+def _with_interval(values: Any, low: Any, high: Any) -> list[str]:
+    return [f"{v:.2f} ({a:.2f}–{b:.2f})" for v, a, b in zip(values, low, high, strict=True)]
