@@ -20,7 +20,7 @@ from ptvkit.io.dicom.made_series import write_series
 from ptvkit.io.formats import read_structure, write_segments
 from ptvkit.io.nibabel_reader import read_mask_with_nibabel
 from ptvkit.io.nifti import read_mask, write_mask
-from ptvkit.io.segment import Frame, Segment, Wish
+from ptvkit.io.segment import Frame, Segment, WriteOptions
 from ptvkit.trust.orientation import body, grids, reach, went
 
 Kind = Literal["all", "axis-aligned", "right-handed", "some", "axial"]
@@ -60,7 +60,7 @@ def _through(ending: str, *, frame: Frame | None = None, kind: str | None = None
 
     def write(mask: Mask, path: Path) -> None:
         scan = write_series(path.with_name(f"{path.stem}-scan"), mask.grid) if ending == ".dcm" else None
-        write_segments(path, [Segment(name="body", shape=mask)], Wish(frame=frame, reference=scan), kind=kind)
+        write_segments(path, [Segment(name="body", shape=mask)], WriteOptions(frame=frame, reference=scan), kind=kind)
 
     return RoundTrip(write=write, read=lambda path: read_structure(path, frame=frame), ending=ending, **more)
 

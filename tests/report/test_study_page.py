@@ -93,7 +93,7 @@ def test_page_stands_alone_and_escapes_what_it_is_given(page: Path) -> None:
     assert content["cases"] == ["one", "two"]
     assert {"contained", "dmin_95", "ptv_cc"} <= {figure["key"] for figure in content["figures"]}
     assert "three" in text
-    assert text.index("Cases that failed") < text.index("What was asked")
+    assert text.index("Cases that failed") < text.index("Request")
     assert "targets.ptv</th>" not in text
     assert "2, 2, 2" in text  # Σ of the error in words
     assert page.stat().st_size < 5_000_000
