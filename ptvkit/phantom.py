@@ -1,10 +1,10 @@
-"""A liver phantom made by code: the thorax and abdomen of a patient with three liver metastases, the largest 7 cm.
+"""Synthetic liver phantom: thorax and abdomen of a patient with three liver metastases, the largest 7 cm.
 
-Every structure is a level in the patient frame RAS+ mm, negative inside, so that its surface is known between the
-voxels. Spheres, capsules and cylinders are true signed distances; ellipsoids, and what is cut out of something else,
-have the exact surface only. The lesions are spheres and capsules.
+Every structure is a level function in the patient frame RAS+ mm, negative inside, so that its surface is known at
+sub-voxel precision. Spheres, capsules and cylinders are exact signed distances; for ellipsoids and differences only
+the surface is exact. The lesions are spheres and capsules.
 
-The figures are those of a clinical protocol for liver metastases: 7 cm lesions, 5 mm slices.
+Lesion size (7 cm) and slice thickness (5 mm) follow a clinical protocol for liver metastases.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ Triple = tuple[float, float, float]
 
 LOW_MM: Final[Triple] = (-185.0, -125.0, -125.0)
 HIGH_MM: Final[Triple] = (185.0, 130.0, 155.0)
-"""The part of the patient that an image of the phantom shows; (LR, AP, SI), the liver's middle near the origin."""
+"""Extent of an image of the phantom, (LR, AP, SI); the centre of the liver is near the origin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,11 @@ class Structure:
     ----------
     name : str
     level : callable
-        Patient points (..., 3) in mm to a level (...,), negative inside.
+        Function of patient points (..., 3), mm, that returns levels (...,), negative inside.
     low, high : (3,)
-        A box that holds it, mm.
+        Bounding box, mm.
     hu : float
-        Its CT number.
+        CT number.
     """
 
     name: str
@@ -51,8 +51,8 @@ class Structure:
 
 
 def _length(vectors: Points) -> Points:
-    found: Points = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
-    return found
+    length: Points = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    return length
 
 
 def _sphere(centre: Triple, radius: float) -> Level:
@@ -64,8 +64,8 @@ def _capsule(start: Triple, end: Triple, radius: float) -> Level:
 
     def level(points: Points) -> Points:
         share = np.clip((points - a) @ along / (along @ along), 0.0, 1.0)
-        found: Points = _length(points - a - share[..., None] * along) - radius
-        return found
+        distance: Points = _length(points - a - share[..., None] * along) - radius
+        return distance
 
     return level
 
@@ -75,18 +75,18 @@ def _ellipsoid(centre: Triple, semi_axes: Triple) -> Level:
 
 
 def _column(x: float, y: float, radius: float) -> Level:
-    """A cylinder along the patient, without ends."""
+    """Infinite cylinder along the patient."""
     return lambda points: np.hypot(points[..., 0] - x, points[..., 1] - y) - radius
 
 
 def _oval(semi_x: float, semi_y: float) -> Level:
-    """A flattened column: the body's outline."""
+    """Superelliptic cylinder: the outline of the body."""
     power = 2.6
 
     def level(points: Points) -> Points:
         x, y = np.abs(points[..., 0]) / semi_x, np.abs(points[..., 1]) / semi_y
-        found: Points = ((x**power + y**power) ** (1 / power) - 1.0) * semi_y
-        return found
+        distance: Points = ((x**power + y**power) ** (1 / power) - 1.0) * semi_y
+        return distance
 
     return level
 
@@ -96,19 +96,19 @@ def _union(*levels: Level) -> Level:
 
 
 def _blend(a: Level, b: Level, width: float) -> Level:
-    """Union with the crease between the two filled smoothly over `width` mm."""
+    """Union with a smooth transition over `width` mm."""
 
     def level(points: Points) -> Points:
         p, q = a(points), b(points)
         share = np.clip(0.5 + 0.5 * (q - p) / width, 0.0, 1.0)
-        found: Points = q + share * (p - q) - width * share * (1.0 - share)
-        return found
+        distance: Points = q + share * (p - q) - width * share * (1.0 - share)
+        return distance
 
     return level
 
 
 def _without(level: Level, *others: Level, gap: float = 0.0) -> Level:
-    """What of a structure keeps `gap` mm from others."""
+    """A structure without the points closer than `gap` mm to others."""
     return lambda points: np.maximum.reduce([level(points), *(gap - other(points) for other in others)])
 
 
@@ -163,11 +163,11 @@ STRUCTURES: Final[dict[str, Structure]] = {
         _structure("gtv", _union(_LARGE, _ROUND, _SMALL), ((-15.0, -48.0, -45.0), (130.0, 60.0, 55.0)), 72.0),
     )
 }
-"""The structures by name, each over the ones before it; `gtv` is the three lesions together."""
+"""Structures by name; later ones overwrite earlier ones. `gtv` is the union of the three lesions."""
 
 
 def level(name: str, points_mm: ArrayLike) -> NDArray[np.float64]:
-    """Level of a structure at patient points (..., 3), mm: negative inside, 0 on the true surface.
+    """Level of a structure at patient points (..., 3), mm: negative inside, 0 on the exact surface.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def level(name: str, points_mm: ArrayLike) -> NDArray[np.float64]:
 
 
 def grid(spacing_mm: Sequence[float] = (0.98, 0.98, 5.0)) -> Grid:
-    """Return a grid over the phantom with axes towards L, P and S, as clinical CTs have them.
+    """Return a grid over the phantom with axes towards L, P and S, as in clinical CT.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def mask(name: str, grid: Grid) -> Mask:
 
     Examples
     --------
-    >>> round(mask("lesion_2", grid()).volume_cc)  # a sphere of radius 12 mm holds 7.24 cc
+    >>> round(mask("lesion_2", grid()).volume_cc)  # a sphere of radius 12 mm has 7.24 cc
     7
     """
     window, values = _near(_named(name), grid)
@@ -208,7 +208,7 @@ def mask(name: str, grid: Grid) -> Mask:
 
 
 def region(name: str, spacing_mm: float = 1.0) -> Region:
-    """Return a structure as a region: its level sampled on a fine grid around it."""
+    """Return a structure as a region, sampled on a fine grid."""
     structure = _named(name)
     low = np.asarray(structure.low) - 3 * spacing_mm
     size = np.ceil((np.asarray(structure.high) + 3 * spacing_mm - low) / spacing_mm).astype(int) + 1
@@ -221,16 +221,16 @@ def region(name: str, spacing_mm: float = 1.0) -> Region:
 def image(grid: Grid, *, seed: int = 0) -> NDArray[np.int16]:
     """Return a CT-like image (I, J, K) of the phantom, HU.
 
-    Voxels on a surface take a share of both sides; the noise has a standard deviation of 12 HU, and a seed.
+    Surface voxels contain partial volumes; noise has a standard deviation of 12 HU.
     """
     values = np.full(grid.shape, -1000.0, np.float32)
     rng = np.random.default_rng(seed)
     for structure in STRUCTURES.values():
-        window, found = _near(structure, grid)
-        share = np.clip(0.5 - found / 1.5, 0.0, 1.0)
+        window, distance = _near(structure, grid)
+        share = np.clip(0.5 - distance / 1.5, 0.0, 1.0)
         hu: NDArray[np.float64] | float = structure.hu
         if structure.name == "body":
-            hu = np.where(found > -14.0, -105.0, structure.hu)  # subcutaneous fat
+            hu = np.where(distance > -14.0, -105.0, structure.hu)  # subcutaneous fat
         part = values[window]
         part += (share * (hu - part)).astype(np.float32)
     values += rng.normal(0.0, 12.0, grid.shape).astype(np.float32)
@@ -238,12 +238,12 @@ def image(grid: Grid, *, seed: int = 0) -> NDArray[np.int16]:
 
 
 def labels(grid: Grid) -> tuple[NDArray[np.uint8], dict[int, str]]:
-    """Return one array of labels, later structures over earlier ones, and their names; without body and gtv."""
+    """Return a label array (later structures overwrite earlier ones) and the label names, without body and gtv."""
     names = [name for name in STRUCTURES if name not in ("body", "gtv")]
-    found = np.zeros(grid.shape, np.uint8)
+    array = np.zeros(grid.shape, np.uint8)
     for number, name in enumerate(names, start=1):
-        found[mask(name, grid).array] = number
-    return found, dict(enumerate(names, start=1))
+        array[mask(name, grid).array] = number
+    return array, dict(enumerate(names, start=1))
 
 
 def _named(name: str) -> Structure:
@@ -257,7 +257,7 @@ def _centres(grid: Grid) -> Points:
 
 
 def _near(structure: Structure, grid: Grid) -> tuple[tuple[slice, ...], Points]:
-    """The part of a grid around a structure, and the level there."""
+    """Part of a grid around a structure, and the level there."""
     corners = np.array(np.meshgrid(*zip(structure.low, structure.high, strict=True), indexing="ij")).reshape(3, -1).T
     index = grid.to_index(corners)
     low = np.clip(np.floor(index.min(axis=0)).astype(int) - 2, 0, grid.shape)

@@ -1,4 +1,4 @@
-"""What an argument may be: checks with messages that name it."""
+"""Argument validation, with messages that name the argument."""
 
 from collections.abc import Sequence
 
@@ -14,87 +14,87 @@ Refusal = type[PtvkitError]
 
 
 def triple(
-    name: str, given: ArrayLike, *, least: float = 0.0, most: float = LARGEST_MM, error: Refusal = MotionError
+    name: str, raw: ArrayLike, *, least: float = 0.0, most: float = LARGEST_MM, error: Refusal = MotionError
 ) -> NDArray[np.float64]:
-    """A read-only (3,) array (LR, AP, SI); one number stands for all three.
+    """Validated read-only array (3,) (LR, AP, SI); one number is used for all three axes.
 
     Raises
     ------
     PtvkitError
-        Of the class `error`.
+        Class `error`; when the value is not valid.
     """
     try:
-        array = np.asarray(given, float)
+        array = np.asarray(raw, float)
         value = np.broadcast_to(array, (3,)).copy() if array.ndim == 0 else array.copy()
     except (TypeError, ValueError):
         value = np.empty(0)
     if value.shape != (3,):
-        raise error(f"{name}: needs one number or three (LR, AP, SI), found {given!r}")
+        raise error(f"{name}: needs one number or three (LR, AP, SI), found {raw!r}")
     if not np.isfinite(value).all() or (value < least).any() or (value > most).any():
-        raise error(f"{name}: needs numbers from {least:g} to {most:g}, found {_told(value)}")
+        raise error(f"{name}: needs numbers from {least:g} to {most:g}, found {_in_parentheses(value)}")
     value.setflags(write=False)
     return value
 
 
 def vector(checked: ArrayLike) -> NDArray[np.float64]:
-    """A field that `triple` has checked, as the array (3,) that it is."""
+    """Array (3,) of a field that `triple` has validated."""
     return np.asarray(checked, float)
 
 
 def number(
-    name: str, given: float, *, least: float, most: float, above: bool = False, error: Refusal = MotionError
+    name: str, raw: float, *, least: float, most: float, above: bool = False, error: Refusal = MotionError
 ) -> float:
-    """A finite number in a range; `above` leaves the least itself out.
+    """Validated finite number in a range; `above` excludes the lower limit.
 
     Raises
     ------
     PtvkitError
-        Of the class `error`.
+        Class `error`; when the value is not valid.
     """
     try:
-        value = float(given)
+        value = float(raw)
     except (TypeError, ValueError):
         value = np.nan
     if not np.isfinite(value) or value > most or value < least or (above and value == least):
-        raise error(f"{name}: needs a number {'above' if above else 'from'} {least:g} to {most:g}, found {given}")
+        raise error(f"{name}: needs a number {'above' if above else 'from'} {least:g} to {most:g}, found {raw}")
     return value
 
 
-def whole(name: str, given: int, *, least: int, most: int, error: Refusal = MotionError) -> int:
-    """A whole number in a range.
+def whole(name: str, raw: int, *, least: int, most: int, error: Refusal = MotionError) -> int:
+    """Validated whole number in a range.
 
     Raises
     ------
     PtvkitError
-        Of the class `error`.
+        Class `error`; when the value is not valid.
     """
     try:
-        value = int(given)
-        right = value == given and least <= value <= most
+        value = int(raw)
+        right = value == raw and least <= value <= most
     except (TypeError, ValueError, OverflowError):
         right = False
     if not right:
-        raise error(f"{name}: needs a whole number from {least} to {most}, found {given}")
+        raise error(f"{name}: needs a whole number from {least} to {most}, found {raw}")
     return value
 
 
-def choice(name: str, given: str, legal: Sequence[str], *, error: Refusal = MotionError) -> str:
-    """One of some words.
+def choice(name: str, raw: str, legal: Sequence[str], *, error: Refusal = MotionError) -> str:
+    """Validated choice from a list of words.
 
     Raises
     ------
     PtvkitError
-        Of the class `error`.
+        Class `error`; when the value is not valid.
     """
-    if given not in legal:
-        raise error(f"{name}: use {', '.join(repr(word) for word in legal)}; found {given!r}")
-    return given
+    if raw not in legal:
+        raise error(f"{name}: use {', '.join(repr(word) for word in legal)}; found {raw!r}")
+    return raw
 
 
 def is_snapshot(reference: object) -> bool:
-    """Whether a reference position is a random phase."""
+    """Whether the reference position is a random phase (snapshot)."""
     return isinstance(reference, str) and reference == "snapshot"
 
 
-def _told(value: NDArray[np.float64]) -> str:
+def _in_parentheses(value: NDArray[np.float64]) -> str:
     return "(" + ", ".join(f"{v:g}" for v in value) + ")"

@@ -1,4 +1,4 @@
-"""Masks from what people have in memory, and the same kind back: nibabel, SimpleITK, NumPy, torch, MONAI, others."""
+"""Conversion between masks and images in memory: nibabel, SimpleITK, NumPy, torch, MONAI and registered types."""
 
 import os
 from collections.abc import Callable
@@ -28,25 +28,25 @@ def as_mask(
     Parameters
     ----------
     thing : path, nibabel image, SimpleITK image, MONAI MetaTensor, (array, affine), array, torch tensor, or Mask
-        0 outside, one other value inside, or labels of which `label` chooses. Tensors may have a channel of one in
-        front. Further kinds by `register_adapter`.
+        0 outside and one other value inside, or a label map from which `label` selects. Tensors may have a leading
+        channel axis of length one. `register_adapter` adds further types.
     affine : (4, 4), optional
-        For an array or tensor alone, which do not say where they lie: voxel indices to mm, patient frame RAS+.
+        Voxel indices to mm, patient frame RAS+; required for an array or tensor, which has no affine of its own.
     label : int, str or several ints, optional
         As in `read_mask`; names where the image has them.
     name : str, optional
-        What messages call it.
+        Name used in messages.
 
     Returns
     -------
     Mask
-        In the patient frame RAS+ mm, whatever frame the library has (SimpleITK's is LPS).
+        In the patient frame RAS+ mm, also for libraries that use another frame (SimpleITK uses LPS).
 
     Raises
     ------
     MaskError
-        When the kind is not known, no voxel is inside, values are not labels, an affine is missing or too many, or
-        there are not three axes.
+        When the type is unknown, no voxel is inside, values are not labels, the affine is missing or redundant, or
+        the image does not have three axes.
     GridError
         When the affine is sheared, singular or not finite.
     FileError
@@ -62,14 +62,16 @@ def as_mask(
     (('L', 'A', 'S'), 0.036)
     """
     if isinstance(thing, Region):
-        raise MaskError("a Region has no voxels of its own; give it a grid with region.to_mask(grid)")
+        raise MaskError("a Region has no voxels; sample it on a grid with region.to_mask(grid)")
     if isinstance(thing, Mask | str | os.PathLike) and affine is not None:
-        raise MaskError(f"{thing if not isinstance(thing, Mask) else thing.name}: says where it lies; leave affine out")
+        raise MaskError(
+            f"{thing if not isinstance(thing, Mask) else thing.name}: has an affine of its own; leave affine out"
+        )
     if isinstance(thing, str | os.PathLike):
         return read_mask(thing, label=label, name=name)
     if isinstance(thing, Mask):
         if label is not None:
-            raise MaskError(f"{thing.name}: is one structure; leave label out")
+            raise MaskError(f"{thing.name}: is a single structure; leave label out")
         return thing
     called = name or f"the {type(thing).__name__}"
     image = _placed(_read(thing), affine, called)
@@ -77,14 +79,14 @@ def as_mask(
 
 
 def like(result: Mask | Region, thing: Thing) -> Thing:
-    """A mask or region as the same kind of image as another: its class, type of numbers, place and header.
+    """Convert a mask or region to the image type of `thing`: same class, data type, geometry and header.
 
     Parameters
     ----------
     result : Mask or Region
         A region is sampled on the image's grid; a mask must be on it.
     thing : nibabel image, SimpleITK image, MONAI MetaTensor, (array, affine), array, torch tensor, or Mask
-        Gives the kind; it stays as it is. Its own labels are not kept: the result is 0 outside and 1 inside.
+        Image to imitate; it is not changed. Its labels are not copied: the result is 0 outside and 1 inside.
 
     Returns
     -------
@@ -95,11 +97,11 @@ def like(result: Mask | Region, thing: Thing) -> Thing:
     GridError
         When the mask is not on the image's grid.
     MaskError
-        When the kind is not known, or a region is wanted like an array, which does not say where it lies.
+        When the type is unknown, or when a region is to be written like an array, which has no affine.
 
     Examples
     --------
-    The PTV of an image, as such an image:
+    The PTV as an image of the same type:
 
     >>> import nibabel
     >>> from ptvkit import Margin, expand
@@ -111,7 +113,7 @@ def like(result: Mask | Region, thing: Thing) -> Thing:
     ('Nifti1Image', 'int16', (30, 25, 11))
     """
     if isinstance(thing, str | os.PathLike):
-        raise MaskError(f"{thing}: a path is no image; write the result with write_mask")
+        raise MaskError(f"{thing}: a path is not an image; write the result with write_mask")
     adapter = _adapter_of(thing) if not isinstance(thing, Mask) else None
     image = ForeignImage(array=thing.array, affine=thing.grid.affine) if isinstance(thing, Mask) else _read(thing)
     mask = _on_grid(result, image, f"the {type(thing).__name__}")
@@ -124,22 +126,22 @@ def register_adapter(
     read: Callable[[Any], tuple[Array, Array]],
     write: Callable[[Inside, Any], Any],
 ) -> None:
-    """Teach `as_mask` and `like` another kind of image.
+    """Register an image type for `as_mask` and `like`.
 
     Parameters
     ----------
     kind : str
-        Module and name of its type, such as ``"mylab.volumes.Volume"``; the types that derive from it are meant too.
-        The module need not be imported yet.
+        Module and name of the type, such as ``"mylab.volumes.Volume"``; subclasses are included. The module need not
+        be imported yet.
     read : callable
-        The image to its array (I, J, K) and its affine (4, 4): voxel indices to mm, patient frame RAS+.
+        Function of an image that returns its array (I, J, K) and affine (4, 4), voxel indices to mm, frame RAS+.
     write : callable
-        A bool array (I, J, K) and an image, to a new image of the same kind and place.
+        Function of a bool array (I, J, K) and an image that returns a new image of the same type and geometry.
 
     Raises
     ------
     MaskError
-        When the name has no module, or a callable is none.
+        When the name has no module, or `read` or `write` is not callable.
 
     Examples
     --------
@@ -159,29 +161,27 @@ def register_adapter(
 
 def _adapter_of(thing: Any) -> Adapter:
     for kind in type(thing).__mro__:
-        found = _adapters.get(f"{kind.__module__}.{kind.__qualname__}")
-        if found is not None:
-            return found
+        adapter = _adapters.get(f"{kind.__module__}.{kind.__qualname__}")
+        if adapter is not None:
+            return adapter
     raise MaskError(
-        f"a {type(thing).__module__}.{type(thing).__qualname__} is no image that is known; give a path, a nibabel or"
-        " SimpleITK image, a MetaTensor, or an array with its affine, or teach it with register_adapter"
+        f"a {type(thing).__module__}.{type(thing).__qualname__} is not a known image type; pass a path, a nibabel or"
+        " SimpleITK image, a MetaTensor, or an array with its affine, or register it with register_adapter"
     )
 
 
 def _read(thing: Any) -> ForeignImage:
-    found = _adapter_of(thing).read(thing)
-    if isinstance(found, ForeignImage):
-        return found
-    return ForeignImage(array=np.asarray(found[0]), affine=np.asarray(found[1]))
+    image = _adapter_of(thing).read(thing)
+    if isinstance(image, ForeignImage):
+        return image
+    return ForeignImage(array=np.asarray(image[0]), affine=np.asarray(image[1]))
 
 
 def _placed(image: ForeignImage, affine: ArrayLike | None, name: str) -> ForeignImage:
     if (affine is None) == (image.affine is None):
         if affine is not None:
-            raise MaskError(f"{name}: says where it lies; leave affine out")
-        raise MaskError(
-            f"{name}: does not say where it lies; give affine=, 4×4, voxel indices to mm in the patient frame RAS+"
-        )
+            raise MaskError(f"{name}: has an affine of its own; leave affine out")
+        raise MaskError(f"{name}: has no affine; pass affine=, 4×4, voxel indices to mm in the patient frame RAS+")
     return image if affine is None else ForeignImage(array=image.array, affine=np.asarray(affine), names=image.names)
 
 
@@ -189,7 +189,7 @@ def _mask_of(image: ForeignImage, label: Label | None, name: str) -> Mask:
     grid = grid_in(image, name)
     path = Path(name)
     if image.array.dtype.kind not in "biuf":
-        raise MaskError(f"{name}: a mask holds numbers, found {image.array.dtype}")
+        raise MaskError(f"{name}: mask values must be numbers, found {image.array.dtype}")
     stored = image.array if image.array.dtype.kind != "b" else image.array.view(np.uint8)
     labels = as_labels(stored, 1.0, 0.0, path).reshape(stored.shape)
     present = labels_in(labels.reshape(-1), path)
@@ -197,7 +197,7 @@ def _mask_of(image: ForeignImage, label: Label | None, name: str) -> Mask:
     if label is not None and not present & chosen:
         raise not_present(label, present, image.names, path)
     if not present:
-        raise MaskError(f"{name}: is empty, no voxel is inside; give a mask that holds a structure")
+        raise MaskError(f"{name}: is empty: no voxel is inside; pass a mask that contains a structure")
     if label is None and len(present) > 1:
         raise none_chosen(present, image.names, path)
     inside = labels != 0 if label is None else np.isin(labels, sorted(chosen))
@@ -208,7 +208,7 @@ def _on_grid(result: Mask | Region, image: ForeignImage, name: str) -> Mask:
     """The result as a mask on an image's grid."""
     if image.affine is None:
         if isinstance(result, Region):
-            raise MaskError(f"{name}: does not say where it lies; sample the region with region.to_mask(grid) first")
+            raise MaskError(f"{name}: has no affine; sample the region with region.to_mask(grid) first")
         if image.array.shape != result.grid.shape:
             raise GridError(
                 f"{name}: has the shape {image.array.shape}, the mask {result.grid.shape}; they must be equal"
@@ -219,6 +219,6 @@ def _on_grid(result: Mask | Region, image: ForeignImage, name: str) -> Mask:
         return result.to_mask(grid)
     if not result.grid.matches(grid):
         raise GridError(
-            f"{name}: lies on another grid than {result.name}; make the mask on the image's grid, or give the region"
+            f"{name}: is on another grid than {result.name}; create the mask on the image's grid, or pass the region"
         )
     return result

@@ -1,4 +1,4 @@
-"""BIDS derivatives: how targets are named, what their sidecars say, and the description of the dataset."""
+"""BIDS derivatives: names of targets, their sidecars, and the dataset description."""
 
 import json
 import os
@@ -19,7 +19,7 @@ BIDS_VERSION: Final = "1.10.0"
 DESCRIPTION: Final = "dataset_description.json"
 LINK: Final = "source"
 IGNORED: Final = "cohort.*\n*_targets.*\n"
-"""Files that BIDS has no name for."""
+"""Files without a BIDS name."""
 LABELS: Final = {"ctv": "CTV", "ptv": "PTV", "ptv_eval": "PTVeval"}
 MEANINGS: Final = {
     "ctv": "Clinical target volume: the gross tumour grown by a margin for microscopic spread",
@@ -31,7 +31,7 @@ _ENTITY: Final = re.compile(r"([a-z]+)-([0-9A-Za-z+]+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BidsName:
-    """Where a case's targets are in a BIDS dataset.
+    """Location of a case's targets in a BIDS dataset.
 
     Attributes
     ----------
@@ -54,12 +54,12 @@ class BidsName:
 
     @property
     def stem(self) -> str:
-        """What names of files about the whole case begin with."""
+        """Common prefix of file names of the whole case."""
         return "_".join((*self.entities, *((f"desc-{self.desc}",) if self.desc else ())))
 
 
 def bids_name(path: Path, case: str, *, resampled: bool = False) -> BidsName:
-    """The place of a case's targets, from its segmentation's entities, or from its name where it has none.
+    """Location of a case's targets, from the entities of its segmentation, else from its name.
 
     Parameters
     ----------
@@ -105,13 +105,13 @@ def bids_layout(name: BidsName, inputs: list[Path], source: Path, root: Path, ou
     ----------
     name : BidsName
     inputs : list of Path
-        All files that the targets were made from.
+        All input files.
     source : Path
-        The segmentation, whose space the targets are in.
+        Segmentation, which defines the space of the targets.
     root : Path
-        The dataset that `LINK` stands for, as from `source_root`.
+        Dataset that `LINK` refers to, from `source_root`.
     out : Path
-        The dataset of the targets.
+        Dataset of the targets.
     """
     common = {
         "Type": "ROI",
@@ -130,18 +130,18 @@ def bids_layout(name: BidsName, inputs: list[Path], source: Path, root: Path, ou
 
 
 def source_root(path: Path) -> Path:
-    """The BIDS dataset that a file is in; else its own folder."""
+    """BIDS dataset that contains a file; else the file's folder."""
     home = Path(os.path.realpath(path if path.is_dir() else path.parent))
     return next((folder for folder in (home, *home.parents) if (folder / DESCRIPTION).is_file()), home)
 
 
 def check_dataset(out: Path) -> Mapping[str, Any]:
-    """What a folder's description says already; nothing where there is none.
+    """Existing dataset description of a folder; empty when there is none.
 
     Raises
     ------
     FileError
-        When it is another pipeline's, or raw data.
+        When the folder holds raw data or the dataset of another pipeline.
     """
     path = out / DESCRIPTION
     if not path.exists():
@@ -152,13 +152,13 @@ def check_dataset(out: Path) -> Mapping[str, Any]:
     except (OSError, ValueError, AttributeError, TypeError):
         makers = []
     if "ptvkit" not in makers:
-        raise FileError(f"{out}: holds a dataset that ptvkit did not make; choose another folder for --bids")
-    found: Mapping[str, Any] = content
-    return found
+        raise FileError(f"{out}: holds a dataset that ptvkit did not write; choose another folder for --bids")
+    description: Mapping[str, Any] = content
+    return description
 
 
 def describe_dataset(out: Path, root: Path) -> None:
-    """Write the description of the dataset of targets, and which of its files BIDS has no names for.
+    """Write the dataset description, and the list of files without a BIDS name.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def describe_dataset(out: Path, root: Path) -> None:
 
 
 def _uri(path: Path, root: Path, out: Path) -> str:
-    """A file of the source dataset by its BIDS URI; others by their path from the dataset of the targets."""
+    """BIDS URI of a file of the source dataset; other files by path relative to the target dataset."""
     real = Path(os.path.realpath(path))
     if real.is_relative_to(root):
         return f"bids:{LINK}:{real.relative_to(root).as_posix()}"

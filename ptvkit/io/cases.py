@@ -1,4 +1,4 @@
-"""The cases of a cohort: files, folders or a pattern, each with a name."""
+"""Cases of a cohort: named files or folders, listed from a folder or a pattern."""
 
 import os
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from ptvkit.io.nnunet import dataset_beside
 
 WILDCARDS: Final = "*?["
 ENDINGS: Final = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha", ".dcm")
-"""Of files that can be a case."""
+"""File endings of a case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,33 +22,33 @@ class Case:
     Attributes
     ----------
     name : str
-        Of its folder of results.
+        Name of its result folder.
     path : Path
-        Its segmentation, or the folder with a file for each of its structures.
+        Segmentation file, or a folder with one file per structure.
     """
 
     name: str
     path: Path
 
 
-def find_cases(given: str, *, leave_out: Path) -> list[Case]:
-    """Cases of a folder or of a pattern, by name.
+def find_cases(source: str, *, leave_out: Path) -> list[Case]:
+    """List the cases of a folder or pattern, sorted by name.
 
-    A folder of NIfTI files has a case for each file, as nnU-Net's predictions; a folder of folders one for each
-    folder, as TotalSegmentator's. A pattern, such as ``"patients/*/gtv.nii.gz"``, has one for each match, named by
-    what its wildcards stand for.
+    In a folder of NIfTI files (nnU-Net predictions) every file is a case; in a folder of folders (TotalSegmentator)
+    every folder is one. In a pattern such as ``"patients/*/gtv.nii.gz"`` every match is one, named after the parts
+    that its wildcards match.
 
     Parameters
     ----------
-    given : str
+    source : str
         Folder or pattern.
     leave_out : Path
-        A folder whose content is no case: the results'.
+        Folder to ignore: that of the results.
 
     Raises
     ------
     FileError
-        When there is no case, or two have one name.
+        When there is no case, or two cases have the same name.
 
     Examples
     --------
@@ -60,23 +60,23 @@ def find_cases(given: str, *, leave_out: Path) -> list[Case]:
     ...     [case.name for case in find_cases(f"{home}/*/gtv.nii.gz", leave_out=Path(home) / "out")]
     ['a', 'b']
     """
-    folder = Path(given)
+    folder = Path(source)
     if folder.is_dir():
-        found = _in_folder(folder)
-    elif any(sign in given for sign in WILDCARDS):
-        found = _by_pattern(given)
+        cases = _in_folder(folder)
+    elif any(sign in source for sign in WILDCARDS):
+        cases = _by_pattern(source)
     else:
-        raise FileError(f"{given}: is no folder; give a folder, or a pattern in quotes: 'patients/*/gtv.nii.gz'")
+        raise FileError(f"{source}: is not a folder; give a folder, or a pattern in quotes: 'patients/*/gtv.nii.gz'")
     results = Path(os.path.realpath(leave_out))
-    kept = [case for case in found if results not in (p := Path(os.path.realpath(case.path)), *p.parents)]
+    kept = [case for case in cases if results not in (p := Path(os.path.realpath(case.path)), *p.parents)]
     if not kept:
-        raise FileError(f"{given}: {_none_found(folder)}")
-    _refuse_same(kept, given)
+        raise FileError(f"{source}: {_none_found(folder)}")
+    _refuse_same(kept, source)
     return sorted(kept, key=lambda case: case.name)
 
 
 def stem(name: str) -> str:
-    """A file's name without the ending of its format.
+    """File name without the ending of its format.
 
     Examples
     --------
@@ -98,23 +98,23 @@ def _in_folder(folder: Path) -> list[Case]:
     return [Case(name=p.name, path=p) for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
 
 
-def _by_pattern(given: str) -> list[Case]:
-    parts = PurePath(given).parts
+def _by_pattern(pattern: str) -> list[Case]:
+    parts = PurePath(pattern).parts
     if "**" in parts:
-        raise FileError(f"{given}: ** could match at any depth; write a * for each folder")
+        raise FileError(f"{pattern}: ** could match at any depth; write a * for each folder")
     first = next(n for n, part in enumerate(parts) if any(sign in part for sign in WILDCARDS))
     base, varying = Path(*parts[:first]), parts[first:]
-    found = []
+    cases = []
     for path in sorted(base.glob(str(PurePath(*varying)))):
         own = path.relative_to(base).parts
         is_hidden = any(part.startswith(".") for part in own)
         if not is_hidden and (path.is_dir() or _is_case(path)):
-            found.append(Case(name=_name(own, varying), path=path))
-    return found
+            cases.append(Case(name=_name(own, varying), path=path))
+    return cases
 
 
 def _name(own: Iterable[str], varying: Iterable[str]) -> str:
-    """What the wildcards stand for; a part that a later one begins with, as a BIDS subject, is left out."""
+    """Text that the wildcards match; a part that a later part starts with, such as a BIDS subject, is omitted."""
     parts = [
         stem(part) for part, pattern in zip(own, varying, strict=True) if any(sign in pattern for sign in WILDCARDS)
     ]
@@ -122,12 +122,12 @@ def _name(own: Iterable[str], varying: Iterable[str]) -> str:
     return "_".join(kept)
 
 
-def _refuse_same(cases: list[Case], given: str) -> None:
+def _refuse_same(cases: list[Case], source: str) -> None:
     seen: dict[str, Path] = {}
     for case in cases:
         other = seen.setdefault(case.name.casefold(), case.path)
         if other is not case.path:
-            raise FileError(f"{given}: {other} and {case.path} are both named {case.name}; rename one of them")
+            raise FileError(f"{source}: {other} and {case.path} are both named {case.name}; rename one of them")
 
 
 def _none_found(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""A folder with a file for each structure, ``liver.nii.gz`` and so on, as TotalSegmentator writes."""
+"""Folders with one file per structure (``liver.nii.gz``, …), as TotalSegmentator writes them."""
 
 import difflib
 from pathlib import Path
@@ -11,7 +11,7 @@ ENDINGS: Final = (".nii.gz", ".nii")
 
 
 def nifti_stem(name: str) -> str | None:
-    """A NIfTI file's name without its ending; None for other names.
+    """Name of a NIfTI file without its ending; None for other files.
 
     Examples
     --------
@@ -23,7 +23,7 @@ def nifti_stem(name: str) -> str | None:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder; a name that no system could hold is none."""
+    """Whether a path is a folder; False for names that the file system cannot represent."""
     try:
         return path.is_dir()
     except OSError:
@@ -31,17 +31,17 @@ def is_folder(path: Path) -> bool:
 
 
 def nifti_files(folder: Path) -> list[Path]:
-    """NIfTI files of a folder, by name; hidden ones left out."""
+    """NIfTI files of a folder by name, without hidden files."""
     return sorted(path for path in folder.iterdir() if nifti_stem(path.name) is not None and path.is_file())
 
 
 def class_file(folder: Path, name: int | str | None) -> Path:
-    """The file of one structure, by its name, or by its number in the order of names.
+    """File of a structure, by name, or by 1-based position in alphabetical order.
 
     Raises
     ------
     FileError
-        When no structure was named, or there is none of that name.
+        When no structure is named, or none has that name.
     """
     files = {nifti_stem(path.name) or "": path for path in nifti_files(folder)}
     if not files:
@@ -61,12 +61,12 @@ def class_file(folder: Path, name: int | str | None) -> Path:
 
 
 def mask_file(path: Path, label: int | str | None) -> tuple[Path, int | str | None]:
-    """Of a folder of masks, the file that holds a structure, and its label there; other folders stay as they are.
+    """File of a structure in a folder of masks, and its label; other folders are returned unchanged.
 
     Raises
     ------
     FileError
-        When the folder has several masks, and none of them is named by the label.
+        When the folder has several masks and the label names none of them.
     """
     files = nifti_files(path)
     if not files:

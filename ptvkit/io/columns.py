@@ -1,4 +1,4 @@
-"""Tables in text files: their columns, units, and the patient axes that they mean."""
+"""Tables in text files: columns, units and patient axes."""
 
 import re
 from collections.abc import Sequence
@@ -33,26 +33,26 @@ IEC61217: Final = {
 """IEC 61217 fixed coordinates: X to the right of an observer before the gantry, Y to the gantry, Z up."""
 
 NAMED: Final = {"LR": 0, "RL": 0, "ML": 0, "AP": 1, "PA": 1, "SI": 2, "IS": 2, "CC": 2}
-"""Columns that name the patient's axis; which way it is positive is told apart from it."""
+"""Columns that name a patient axis; the positive direction is stated separately."""
 PLAIN: Final = {"X": 0, "LAT": 0, "LATERAL": 0, "Y": 1, "LNG": 1, "LONGITUDINAL": 1, "Z": 2, "VRT": 2, "VERTICAL": 2}
-"""Columns that name an axis of the room."""
+"""Columns that name an axis of the treatment room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """A table as it stands in a file.
+    """Table of a text file.
 
     Attributes
     ----------
     path : Path
     names : tuple of str
-        Of the columns, without their units.
+        Column names without units.
     units : tuple of str
-        Of the columns; ``""`` where none is told.
+        Column units; ``""`` where the header has none.
     rows : list
         Fields of each row.
     lines : list of int
-        The line of each row in the file.
+        Line number of each row in the file.
     """
 
     path: Path
@@ -62,30 +62,30 @@ class Columns:
     lines: list[int]
 
     def numbers(self, column: int) -> Floats:
-        """A column as finite numbers.
+        """Values of a column, all finite.
 
         Raises
         ------
         FileError
-            Naming the line of what is none.
+            When a field is not a finite number; the message names its line.
         """
-        found = np.empty(len(self.rows))
+        values = np.empty(len(self.rows))
         for n, row in enumerate(self.rows):
             text = row[column].strip()
             try:
-                found[n] = float(text)
+                values[n] = float(text)
             except ValueError:
-                found[n] = np.nan
-            if not np.isfinite(found[n]):
+                values[n] = np.nan
+            if not np.isfinite(values[n]):
                 raise FileError(
                     f"{self.path}, line {self.lines[n]}: {self.names[column]} is {text!r}, not a number;"
-                    " mend or remove that line"
+                    " correct or remove that line"
                 )
-        return found
+        return values
 
 
 def read_columns(path: Path) -> Columns:
-    """Read a table with a header line; comma, semicolon or tab between the fields, ``#`` before remarks.
+    """Read a table with a header line; fields separated by comma, semicolon or tab; ``#`` starts a comment.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def decoded(content: bytes, path: Path) -> str:
     Raises
     ------
     FileError
-        When it is none.
+        When the content is not UTF-8.
     """
     try:
         return content.decode("utf-8-sig")
@@ -132,51 +132,51 @@ def decoded(content: bytes, path: Path) -> str:
 def displacements(
     columns: Columns, *, axes: str | None, patient_position: str | None, units: str | None
 ) -> tuple[Floats, tuple[str, ...]]:
-    """Columns of positions as (N, 3), patient frame RAS+, mm, and the axes that no column told (0 in the array).
+    """Positions (N, 3), patient frame RAS+, mm, and the names of axes without a column (0 in the array).
 
     Parameters
     ----------
     columns : Columns
     axes : str
-        ``"IEC61217"``, or three letters that say where the columns point, one of each pair: ``"RAS"``, ``"LSA"``.
-        Columns x, y, z take them in this order; columns that name an axis (LR, AP, SI) take the letter of that axis.
+        ``"IEC61217"``, or three letters for the directions of the columns, one of each pair: ``"RAS"``, ``"LSA"``.
+        Columns x, y, z use them in this order; columns that name an axis (LR, AP, SI) use the letter of that axis.
     patient_position : str
         For IEC 61217: HFS, HFP, FFS, FFP, HFDR, HFDL, FFDR or FFDL.
     units : str
-        Where the header does not tell: mm, cm or m.
+        Unit where the header has none: mm, cm or m.
     """
     letters = letters_of(axes, patient_position, columns.path)
     signs = {DIRECTIONS[letter].axis: DIRECTIONS[letter].sign for letter in letters}
-    moved, told = np.zeros((len(columns.rows), 3)), set()
+    moved, known = np.zeros((len(columns.rows), 3)), set()
     for index, name in enumerate(columns.names):
         axis = _axis(name, letters)
         if axis is None:
             continue
-        if axis in told:
-            raise FileError(f"{columns.path}: two columns tell the {_pair(axis)} axis; leave one")
-        told.add(axis)
-        scale = factor(columns.path, name, columns.units[index], units, LENGTHS, "units=")
+        if axis in known:
+            raise FileError(f"{columns.path}: two columns hold the {_pair(axis)} axis; keep one")
+        known.add(axis)
+        scale = unit_factor(columns.path, name, columns.units[index], units, LENGTHS, "units=")
         moved[:, axis] = signs[axis] * scale * columns.numbers(index)
-    if not told:
+    if not known:
         raise FileError(
-            f"{columns.path}: no column tells a position; found {', '.join(columns.names)}, expected names such as"
+            f"{columns.path}: no column holds a position; found {', '.join(columns.names)}, expected names such as"
             " x, y, z or LR, AP, SI with a unit (LR_mm)"
         )
-    return moved, tuple(_pair(axis) for axis in range(3) if axis not in told)
+    return moved, tuple(_pair(axis) for axis in range(3) if axis not in known)
 
 
 def letters_of(axes: str | None, patient_position: str | None, path: Path) -> str:
-    """Where X, Y and Z point, as three letters.
+    """Directions of X, Y and Z, as three letters.
 
     Raises
     ------
     MotionError
-        When it was not told, or not in known words.
+        When the axes are missing or unknown.
     """
     if axes is None:
         raise MotionError(
-            f"{path}: axes= is not told; give 'IEC61217' with patient_position=, or three letters that say where the"
-            " columns x, y, z point, such as 'RAS' or 'LSA'"
+            f"{path}: axes= is missing; give 'IEC61217' with patient_position=, or three letters for the directions of"
+            " the columns x, y, z, such as 'RAS' or 'LSA'"
         )
     if axes.upper().replace(" ", "") in ("IEC61217", "IEC"):
         if patient_position is None:
@@ -190,35 +190,37 @@ def letters_of(axes: str | None, patient_position: str | None, path: Path) -> st
     return letters
 
 
-def factor(path: Path, name: str, told: str, given: str | None, known: dict[str, float], option: str) -> float:
-    """From a column's unit to mm or s.
+def unit_factor(
+    path: Path, name: str, header_unit: str, unit: str | None, known: dict[str, float], option: str
+) -> float:
+    """Factor from a column's unit to mm or s.
 
     Raises
     ------
     FileError, MotionError
-        When neither header nor caller tells the unit, or they differ.
+        When header and caller both lack the unit, or differ.
     """
-    if given is not None and given not in known:
-        raise MotionError(f"{option}{given!r}: use one of {', '.join(known)}")
-    if told and given is not None and known.get(told) != known[given]:
-        raise MotionError(f"{path}: the header says {name} is in {told}, {option}{given!r} says otherwise")
-    if told in known:
-        return known[told]
-    if told:
-        raise FileError(f"{path}: column {name} is in {told!r}; known units are {', '.join(known)}")
-    if given is None:
+    if unit is not None and unit not in known:
+        raise MotionError(f"{option}{unit!r}: use one of {', '.join(known)}")
+    if header_unit and unit is not None and known.get(header_unit) != known[unit]:
+        raise MotionError(f"{path}: the header says {name} is in {header_unit}, {option}{unit!r} says otherwise")
+    if header_unit in known:
+        return known[header_unit]
+    if header_unit:
+        raise FileError(f"{path}: column {name} is in {header_unit!r}; known units are {', '.join(known)}")
+    if unit is None:
         raise FileError(f"{path}: column {name} has no unit; name it {name}_{next(iter(known))}, or give {option}")
-    return known[given]
+    return known[unit]
 
 
 def column_named(columns: Columns, words: Sequence[str]) -> int | None:
-    """The first column with one of these names; None when there is none."""
+    """Index of the first column with one of these names, or None."""
     names = [name.lower() for name in columns.names]
     return next((names.index(word) for word in words if word in names), None)
 
 
 def _axis(name: str, letters: str) -> int | None:
-    """The patient axis that a column tells, or None."""
+    """Patient axis of a column, or None."""
     upper = name.upper()
     if upper in NAMED:
         return NAMED[upper]

@@ -1,4 +1,4 @@
-"""A simulation's result as files: `coverage.json`, `coverage.csv` and two maps of probability."""
+"""Simulation result as files: `coverage.json`, `coverage.csv` and two probability maps."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,8 +20,11 @@ SCHEMA: Final = "ptvkit-coverage/1"
 TOLERANCES_MM: Final = (0.0, 1.0, 2.0, 3.0, 5.0)
 LEVELS: Final = (0.5, 0.9, 0.95)
 MAPS: Final = {
-    "occupied": ("occupied_by_ctv", "how often a point of space is occupied by the CTV, 0 to 1"),
-    "inside_ptv": ("ctv_inside_ptv", "how often the point of the CTV planned here lies inside the PTV; NaN elsewhere"),
+    "occupied": ("occupied_by_ctv", "share of the time in which the CTV occupies a point in space, 0 to 1"),
+    "inside_ptv": (
+        "ctv_inside_ptv",
+        "share of the time in which the CTV point planned here lies inside the PTV; NaN outside the CTV",
+    ),
 }
 COLUMNS: Final = ("patient", "fraction", "target", "coverage", "miss_mm", "side", "time_out")
 
@@ -44,14 +47,14 @@ def write_coverage(
     ----------
     result : CoverageResult
     stage : Path
-        The folder to write to, as from `ptvkit.io.files.write_together`.
+        Folder to write to, from `ptvkit.io.files.write_together`.
     home : Path
-        The folder in which the files will end: paths in the JSON files are relative to it.
+        Final folder of the files: paths in the JSON files are relative to it.
     provenance : Provenance
     asked : mapping
-        What was simulated, as the study file has it.
+        Request that was simulated, in the keys of a study file.
     residuals, costs, maps
-        As `residual_errors`, `coverage_split` and `probability_maps` give them.
+        Results of `residual_errors`, `coverage_split` and `probability_maps`.
     warnings : iterable of str
 
     Returns
@@ -83,7 +86,7 @@ def write_coverage(
 
 
 def summary(result: CoverageResult) -> dict[str, Any]:
-    """A result's figures as plain values: of the target and of each of its lesions."""
+    """Figures of the target and its lesions, as JSON values."""
     return {
         "patients": result.patients,
         "fractions": result.fractions,
@@ -96,7 +99,7 @@ def summary(result: CoverageResult) -> dict[str, Any]:
 
 
 def figures(result: CoverageResult) -> dict[str, Any]:
-    """Figures of one target, each estimate with its 95 % simulation interval."""
+    """Figures of a target; estimates with their 95 % simulation interval."""
     return {
         "name": result.name,
         "volume_cc": result.volume_cc,
@@ -113,7 +116,7 @@ def figures(result: CoverageResult) -> dict[str, Any]:
 
 
 def estimate(value: Estimate) -> dict[str, float]:
-    """An estimate as JSON has it."""
+    """Value and interval of an estimate, as JSON values."""
     return {"value": value.value, "low": value.low, "high": value.high}
 
 
@@ -135,7 +138,7 @@ def _cost(cost: Cost) -> dict[str, Any]:
 
 
 def _write_table(result: CoverageResult, path: Path) -> None:
-    """A line for each patient, fraction and target, all lesions together first."""
+    """One line per patient, fraction and target; the whole target before its lesions."""
     letters = np.array([*LETTERS, "-"])
     shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
     names = [csv_text(target.name) for target in shown]

@@ -16,7 +16,7 @@ PathLike = str | os.PathLike[str]
 
 UNITS: Final = {"Gy": 1.0, "cGy": 0.01}
 DOUBTFUL_GY: Final = 300.0
-"""No external-beam course reaches this: such a figure is one of cGy, unless its unit is said."""
+"""Dose above any external-beam course, Gy: larger values are taken for cGy unless the unit is stated."""
 
 
 def read_dose(
@@ -26,15 +26,15 @@ def read_dose(
     prescription_gy: float | None = None,
     frame: str | None = None,
 ) -> Dose:
-    """Read a dose distribution from a NIfTI file or an RTDOSE; which it is, its content tells.
+    """Read a dose distribution from NIfTI or RTDOSE; the format is detected from the content.
 
     Parameters
     ----------
     path : path
     units : {"Gy", "cGy"}, optional
-        Of a NIfTI file. Gy when not said; then values that only cGy explain are refused. An RTDOSE says it itself.
+        Unit of a NIfTI file; by default Gy, and values that must be cGy are refused. An RTDOSE states its own unit.
     prescription_gy : float, optional
-        What was prescribed; never guessed from the values.
+        Prescribed dose; never inferred from the values.
     frame : str, optional
         Name of the frame of reference, for sums; an RTDOSE has its own.
 
@@ -47,13 +47,13 @@ def read_dose(
     FileError, GridError
         When the file cannot be read.
     DoseError
-        When it holds no dose: 0 everywhere, negative, NaN, or in cGy without saying so.
+        When the values are not a dose in Gy: 0 everywhere, negative, NaN, or apparently in cGy.
     """
     if units is not None and units not in UNITS:
         raise DoseError(f"units {units!r}: use 'Gy' or 'cGy'")
     if is_dicom(path):
         if units is not None:
-            raise DoseError(f"{path}: says itself what its units are; leave units (--units) out")
+            raise DoseError(f"{path}: states its own units; leave units out")
         return read_rtdose(path, prescription_gy=prescription_gy, frame=frame)
     values, grid = read_image(path)
     if units is None and np.nanmax(values, initial=0.0) > DOUBTFUL_GY:
@@ -74,7 +74,7 @@ def write_dose(dose: Dose, path: PathLike, *, reference: PathLike | None = None)
     path : path
         ``.nii``, ``.nii.gz``, or ``.dcm``.
     reference : path, optional
-        For an RTDOSE the image series (folder or slice) whose patient, study and frame of reference it belongs to.
+        Image series (folder or slice) that provides patient, study and frame of reference of an RTDOSE.
 
     Raises
     ------

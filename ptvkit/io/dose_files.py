@@ -25,18 +25,18 @@ def write_dose_result(
     asked: Mapping[str, Any],
     warnings: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Write a result into a folder: figures as JSON, a line for each patient and target as CSV.
+    """Write a result into a folder: figures as JSON, one line per patient and target as CSV.
 
     Parameters
     ----------
     result : DoseResult
     stage : Path
-        The folder to write to, as from `ptvkit.io.files.write_together`.
+        Folder to write to, from `ptvkit.io.files.write_together`.
     home : Path
-        The folder in which the files will end: paths in the JSON file are relative to it.
+        Final folder of the files: paths in the JSON file are relative to it.
     provenance : Provenance
     asked : mapping
-        What was simulated, as the study file has it.
+        Request that was simulated, in the keys of a study file.
     warnings : iterable of str
 
     Returns
@@ -64,7 +64,7 @@ def write_dose_result(
 
 
 def figures(result: DoseResult) -> dict[str, Any]:
-    """Figures of one target: quantiles over patients, and shares that reach 95 % of the prescription."""
+    """Figures of a target: quantiles over patients, and the share of patients with 95 % of the prescription."""
     content: dict[str, Any] = {
         "name": result.name,
         "volume_cc": result.volume_cc,

@@ -1,4 +1,4 @@
-"""Files as a whole: read with clear refusals, written whole or not at all, never over an input."""
+"""Files: clear errors on reading, atomic writing, no output over an input."""
 
 import errno
 import os
@@ -29,27 +29,27 @@ _REMEDIES = {
 
 @contextmanager
 def open_input(path: Path, accepted: str) -> Iterator[BufferedReader]:
-    """Open a file that the user gave, for reading bytes; every way in which it is not readable is a `FileError`.
+    """Open a user's file for reading bytes; any failure is a `FileError`.
 
     Parameters
     ----------
     path : Path
         The file.
     accepted : str
-        What would be right here, for the messages, as in ``"a .nii or .nii.gz file"``.
+        Accepted kind of file, for messages: ``"a .nii or .nii.gz file"``.
 
     Raises
     ------
     FileError
-        When it is missing, a folder, no regular file, empty or not readable, also when reading fails later on.
+        When the file is missing, a folder, not a regular file, empty or not readable, or when reading fails later.
     """
     try:
-        found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             raise FileError(f"{path}: is a folder; give {accepted}")
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise FileError(f"{path}: is not a regular file; give {accepted}")
-        if found.st_size == 0:
+        if status.st_size == 0:
             raise FileError(f"{path}: is empty (0 bytes); write or copy it again")
         with open(path, "rb") as file:
             yield file
@@ -67,19 +67,19 @@ def open_input(path: Path, accepted: str) -> Iterator[BufferedReader]:
 def write_whole(path: PathLike) -> Iterator[BufferedWriter]:
     """Write a file whole or not at all.
 
-    The bytes go to a temporary file in the same folder, which takes the final name in one step once they are on the
-    disk. When anything fails, also an interrupt, the temporary file is removed and an older file of that name stays
-    as it was. Of two writers at once the last one wins, and no reader ever sees a part of either.
+    The bytes go to a temporary file in the same folder, which is renamed in one step once it is on the disk. After a
+    failure or interrupt the temporary file is removed and an existing file is unchanged. Of two concurrent writers
+    the last one wins; readers never see a partial file.
 
     Parameters
     ----------
     path : path
-        The final name. Its folder must exist.
+        Final name; its folder must exist.
 
     Yields
     ------
     binary file
-        To be written by the caller.
+        File for the caller to write to.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def write_whole(path: PathLike) -> Iterator[BufferedWriter]:
     temporary = target.parent / f".ptvkit-{secrets.token_hex(8)}.tmp"
     try:
         _refuse_special(target)
-        # Not mkstemp, whose files only the owner can read: mode "x" gives the permissions that the umask asks for.
+        # mkstemp would restrict access to the owner; mode "x" follows the umask.
         with open(temporary, "xb") as file:
             yield file
             file.flush()
@@ -129,16 +129,16 @@ def write_together(
     Parameters
     ----------
     folder : path
-        Made when it is missing, and removed again when nothing could be written.
+        Created when missing, and removed again when nothing could be written.
     inputs : paths
         Files that no output may replace.
     outdated : callable, optional
-        Of the folder and the names that are written, the files to remove in the same step; inputs stay.
+        Function of the folder and the written names: files to remove in the same step; inputs are kept.
 
     Yields
     ------
     Path
-        The hidden folder to write to.
+        Hidden folder to write to.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def write_together(
     ['a.txt']
     """
     final = Path(folder)
-    made = _missing_folders(final)
+    created = _missing_folders(final)
     stage = final / f".ptvkit-{secrets.token_hex(8)}"
     try:
         stage.mkdir(parents=True)
@@ -177,18 +177,18 @@ def write_together(
         raise FileError(f"{final}: cannot be written: {_remedy(error)}") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-        for path in made:  # only those that are empty go
+        for path in created:  # Only empty folders are removed.
             with suppress(OSError):
                 path.rmdir()
 
 
 def refuse_overwrite(outputs: Iterable[PathLike], inputs: Iterable[PathLike]) -> None:
-    """Refuse outputs that are inputs, whatever names, links or relative paths lead to them.
+    """Refuse outputs that are inputs, also through links or relative paths.
 
     Parameters
     ----------
     outputs, inputs : paths
-        Need not exist.
+        May be missing.
 
     Raises
     ------
@@ -211,12 +211,12 @@ def refuse_overwrite(outputs: Iterable[PathLike], inputs: Iterable[PathLike]) ->
 
 
 def _missing_folders(folder: Path) -> list[Path]:
-    """The folder and its parents that do not exist, the innermost first."""
+    """The folder and its missing parents, innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def _is_same_file(a: Path, b: Path) -> bool:
-    # The resolved paths see files that do not exist yet; samefile sees hard links and case-blind file systems.
+    # Resolved paths cover files that do not exist yet; samefile covers hard links and case-insensitive file systems.
     if os.path.realpath(a) == os.path.realpath(b):
         return True
     with suppress(OSError):
@@ -225,7 +225,7 @@ def _is_same_file(a: Path, b: Path) -> bool:
 
 
 def _refuse_special(target: Path) -> None:
-    # Replacing /dev/null by a file, as root can, breaks the machine.
+    # As root, a rename could replace /dev/null by a file.
     if target.is_dir():
         raise FileError(f"{target}: is a folder; give a file name in it")
     if target.exists() and not target.is_file():
@@ -233,7 +233,7 @@ def _refuse_special(target: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    # Not every system can do this (Windows, some network disks), and the file is whole without it.
+    # Not supported everywhere (Windows, some network disks); the file is complete without it.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

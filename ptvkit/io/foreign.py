@@ -1,4 +1,4 @@
-"""Images of other libraries in memory: what each gives, and how the same kind is made again.
+"""Images of other libraries in memory: reading, and writing an image of the same type.
 
 A library is imported only when one of its images is already there, so none of them is needed.
 """
@@ -22,13 +22,13 @@ LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignImage:
-    """What an image of another library holds.
+    """Content of an image of another library.
 
     Attributes
     ----------
     array : (I, J, K) array
     affine : (4, 4) array or None
-        Voxel indices to mm, patient frame RAS+; None when the image says nothing about its place.
+        Voxel indices to mm, patient frame RAS+; None when the image has no affine.
     names : mapping
         Label names by number.
     """
@@ -40,12 +40,12 @@ class ForeignImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """How one kind of image is read, and how a mask becomes one of that kind.
+    """Functions that read an image type and convert a mask to it.
 
     Attributes
     ----------
     read : callable
-        The image to a `ForeignImage`, or to (array, affine).
+        Function of an image that returns a `ForeignImage` or (array, affine).
     write : callable
         A bool array (I, J, K) and the image whose place and kind it takes, to a new image.
     """
@@ -59,8 +59,8 @@ def _read_array(thing: Array) -> ForeignImage:
 
 
 def _write_array(inside: Inside, thing: Array) -> Array:
-    found: Array = inside.astype(thing.dtype)
-    return found
+    array: Array = inside.astype(thing.dtype)
+    return array
 
 
 def _read_pair(thing: tuple[Any, Any]) -> ForeignImage:
@@ -86,7 +86,7 @@ def _read_nibabel(thing: Any) -> ForeignImage:
     names: dict[int, str] = {}
     header: Any = thing.header
     if array.ndim == 3 and issubclass(type(header), Nifti1Header):
-        # the header also tells of units and of contradictions, which the affine alone keeps to itself
+        # The header also shows units and contradictions, which the affine does not.
         i, j, k = array.shape
         affine = grid_of(header.copy(), (i, j, k), Path("the image")).affine
         for extension in header.extensions:
@@ -100,12 +100,12 @@ def _write_nibabel(inside: Inside, thing: Any) -> Any:
     if hasattr(header, "extensions"):
         header.extensions.clear()  # they name labels that a mask no longer has
     dtype = thing.get_data_dtype()
-    made = thing.__class__(inside.reshape(thing.shape).astype(dtype), thing.affine, header)
-    made.set_data_dtype(dtype)
-    if hasattr(made.header, "set_slope_inter"):
-        made.header.set_slope_inter(1, 0)
-        made.header["cal_max"] = made.header["cal_min"] = 0
-    return made
+    image = thing.__class__(inside.reshape(thing.shape).astype(dtype), thing.affine, header)
+    image.set_data_dtype(dtype)
+    if hasattr(image.header, "set_slope_inter"):
+        image.header.set_slope_inter(1, 0)
+        image.header["cal_max"] = image.header["cal_min"] = 0
+    return image
 
 
 def _read_itk(thing: Any) -> ForeignImage:
@@ -126,12 +126,12 @@ def _read_itk(thing: Any) -> ForeignImage:
 def _write_itk(inside: Inside, thing: Any) -> Any:
     import SimpleITK as sitk  # noqa: N813
 
-    made = sitk.GetImageFromArray(np.ascontiguousarray(inside.transpose(2, 1, 0)).astype(np.uint8))
-    made = sitk.Cast(made, thing.GetPixelID())
-    made.CopyInformation(thing)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(inside.transpose(2, 1, 0)).astype(np.uint8))
+    image = sitk.Cast(image, thing.GetPixelID())
+    image.CopyInformation(thing)
     for key in thing.GetMetaDataKeys():
-        made.SetMetaData(key, thing.GetMetaData(key))
-    return made
+        image.SetMetaData(key, thing.GetMetaData(key))
+    return image
 
 
 def _read_torch(thing: Any) -> ForeignImage:
@@ -149,7 +149,7 @@ def _read_monai(thing: Any) -> ForeignImage:
 
 
 def _numbers(thing: Any) -> Array:
-    """A tensor's numbers, without the channels and batches of one in front."""
+    """Values of a tensor without leading axes of length one."""
     import torch
 
     tensor = thing.detach().as_subclass(torch.Tensor).cpu()
@@ -164,9 +164,9 @@ def _numbers(thing: Any) -> Array:
 def _write_torch(inside: Inside, thing: Any) -> Any:
     import torch
 
-    made = thing.detach().clone()
-    made.copy_(torch.from_numpy(np.ascontiguousarray(inside).astype(np.uint8)).reshape(thing.shape))
-    return made
+    tensor = thing.detach().clone()
+    tensor.copy_(torch.from_numpy(np.ascontiguousarray(inside).astype(np.uint8)).reshape(thing.shape))
+    return tensor
 
 
 BUILT_IN: Final[Mapping[str, Adapter]] = {
@@ -177,16 +177,16 @@ BUILT_IN: Final[Mapping[str, Adapter]] = {
     "torch.Tensor": Adapter(read=_read_torch, write=_write_torch),
     "monai.data.meta_tensor.MetaTensor": Adapter(read=_read_monai, write=_write_torch),
 }
-"""By the module and name of a type, or of one that it derives from: so a type is known without its library."""
+"""Adapters by module and name of a type or its base class, so that the library need not be imported."""
 
 
 def grid_in(image: ForeignImage, name: str) -> Grid:
-    """The grid of an image that says where it lies.
+    """Grid of an image with an affine.
 
     Raises
     ------
     MaskError, GridError
-        When it has not three axes, or its affine cannot be used.
+        When the image does not have three axes, or the affine is unusable.
     """
     from ptvkit.errors import GridError
 

@@ -1,4 +1,4 @@
-"""The formats that structures come in: one table, read and written by content and ending."""
+"""Structure file formats: one table for reading and writing, selected by content and file ending."""
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ from ptvkit.io.files import PathLike
 from ptvkit.io.itk import itk_structures, write_itk
 from ptvkit.io.nifti import read_grid, read_label_map, read_mask, write_labels, write_mask
 from ptvkit.io.nrrd import nrrd_structures, write_nrrd
-from ptvkit.io.segment import Frame, Listed, Segment, Wish, choose
+from ptvkit.io.segment import Frame, Listed, Segment, WriteOptions, choose
 
 NIFTI: Final = (".nii", ".nii.gz")
 MESHES: Final = (".stl", ".ply")
@@ -34,17 +34,17 @@ MESHES: Final = (".stl", ".ply")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A format.
+    """A structure file format.
 
     Attributes
     ----------
     name : str
     claims : callable
-        Whether a path is of it; for a file that is not there yet its ending decides.
+        Whether a path has this format; a file that does not exist yet is judged by its ending.
     structures : callable
-        The structures of a path, listed by name and number; each is read when it is wanted.
+        Lists the structures of a path by name and number without reading them.
     read_one : callable, optional
-        Reads one structure by label where the format has a faster way than its list.
+        Reads one structure by label, where that is faster than the list.
     write : callable or None
     """
 
@@ -52,11 +52,11 @@ class Format:
     claims: Callable[[Path], bool]
     structures: Callable[[Path, Frame | None], list[Listed]]
     read_one: Callable[[Path, int | str | None], Mask] | None = None
-    write: Callable[[Path, Sequence[Segment], Wish], None] | None = None
+    write: Callable[[Path, Sequence[Segment], WriteOptions], None] | None = None
 
 
 def ending(*endings: str) -> Callable[[Path], bool]:
-    """Claims paths by their ending."""
+    """Predicate for paths with one of these endings."""
     return lambda path: path.name.lower().endswith(endings)
 
 
@@ -64,14 +64,14 @@ def _dicom_of(kind: str) -> Callable[[Path], bool]:
     return lambda path: path.is_file() and dicom.is_dicom(path) and dicom.kind_of(path) == kind
 
 
-def _write_rtstruct(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
-    write_rtstruct(path, segments, reference=wish.reference)
+def _write_rtstruct(path: Path, segments: Sequence[Segment], options: WriteOptions) -> None:
+    write_rtstruct(path, segments, reference=options.reference)
 
 
-def _write_seg(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
-    if wish.reference is None:
+def _write_seg(path: Path, segments: Sequence[Segment], options: WriteOptions) -> None:
+    if options.reference is None:
         raise FileError(f"{path}: a DICOM segmentation belongs to an image; give its folder (--reference)")
-    write_seg(path, segments, reference=wish.reference)
+    write_seg(path, segments, reference=options.reference)
 
 
 def _in_nifti(path: Path, frame: Frame | None) -> list[Listed]:
@@ -91,8 +91,8 @@ def _label(array: NDArray[np.int32], label: int, grid: Grid, name: str) -> Mask:
     return Mask.from_array(array == label, grid.affine, name=name)
 
 
-def _write_nifti(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
-    grid = _voxels(path, segments, wish)
+def _write_nifti(path: Path, segments: Sequence[Segment], options: WriteOptions) -> None:
+    grid = _voxels(path, segments, options)
     masks = [on_grid(one, grid) for one in segments]
     if len(masks) == 1:
         write_mask(masks[0], path)
@@ -114,13 +114,13 @@ def _refuse_overlap(labels: np.ndarray, mask: Mask, one: Segment, segments: Sequ
         )
 
 
-def _write_nrrd(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
-    grid = _voxels(path, segments, wish)
+def _write_nrrd(path: Path, segments: Sequence[Segment], options: WriteOptions) -> None:
+    grid = _voxels(path, segments, options)
     write_nrrd(path, ((one, on_grid(one, grid)) for one in segments), grid)
 
 
-def _write_itk(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
-    grid = _voxels(path, segments, wish)
+def _write_itk(path: Path, segments: Sequence[Segment], options: WriteOptions) -> None:
+    grid = _voxels(path, segments, options)
     labels = np.zeros(grid.shape, np.uint16)
     for number, one in enumerate(segments, start=1):
         mask = on_grid(one, grid)
@@ -130,7 +130,7 @@ def _write_itk(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
 
 
 def _in_folder(path: Path, frame: Frame | None) -> list[Listed]:
-    """A folder of masks, one in a file, as TotalSegmentator writes them."""
+    """List a folder with one mask per file, as TotalSegmentator writes it."""
     return [
         Listed(name=nifti_stem(file.name) or "", number=number, read=partial(read_mask, file))
         for number, file in enumerate(nifti_files(path), start=1)
@@ -172,23 +172,23 @@ FORMATS: Final = (
         write=_write_rtstruct,
     ),
 )
-"""The first that claims a path reads it."""
+"""The first format that claims a path is used."""
 ENDINGS: Final = ".nii, .nii.gz, .seg.nrrd, .nrrd, .mha, .stl, .ply, or .dcm"
 
 
 def format_of(path: PathLike, *, kind: str | None = None) -> Format:
-    """The format of a path: by content where it is there, else by its ending.
+    """Format of a path: by content for an existing file, else by its ending.
 
     Parameters
     ----------
     path : path
     kind : {"rtstruct", "seg"}, optional
-        Which of the two a new ``.dcm`` is to be.
+        Which of the two a new ``.dcm`` file becomes.
 
     Raises
     ------
     FileError
-        When it is none that is known here.
+        When the format is unknown.
     """
     place = Path(path)
     for one in FORMATS:
@@ -199,7 +199,7 @@ def format_of(path: PathLike, *, kind: str | None = None) -> Format:
         return next(one for one in FORMATS if one.name == name)
     if place.is_file() and dicom.is_dicom(place):
         raise FileError(f"{place}: is of kind {dicom.kind_of(place)}; give an RTSTRUCT or a SEG")
-    raise FileError(f"{place}: is in no format that is known here; give {ENDINGS}")
+    raise FileError(f"{place}: has an unknown format; give {ENDINGS}")
 
 
 def _format_to_read(path: PathLike) -> Format:
@@ -209,14 +209,14 @@ def _format_to_read(path: PathLike) -> Format:
 
 
 def list_structures(path: PathLike, *, frame: Frame | None = None) -> list[Listed]:
-    """The structures of a file, whatever its format, by name and number; each is read when it is wanted.
+    """List the structures of a file of any format by name and number, without reading them.
 
     Parameters
     ----------
     path : path
         NIfTI, NRRD, MetaImage, STL, PLY, RTSTRUCT, DICOM SEG, or a folder of masks.
     frame : {"RAS", "LPS"}, optional
-        Of a mesh's vertices; meshes do not say it.
+        Frame of a mesh's vertices, which mesh files do not state.
 
     Raises
     ------
@@ -226,14 +226,14 @@ def list_structures(path: PathLike, *, frame: Frame | None = None) -> list[Liste
 
 
 def read_segments(path: PathLike, *, frame: Frame | None = None) -> list[Segment]:
-    """All structures of a file that hold a voxel or a contour, whatever its format.
+    """Read all non-empty structures of a file of any format.
 
     Parameters
     ----------
     path : path
         NIfTI, NRRD, MetaImage, STL, PLY, RTSTRUCT, DICOM SEG, or a folder of masks.
     frame : {"RAS", "LPS"}, optional
-        Of a mesh's vertices; meshes do not say it.
+        Frame of a mesh's vertices, which mesh files do not state.
 
     Raises
     ------
@@ -242,7 +242,7 @@ def read_segments(path: PathLike, *, frame: Frame | None = None) -> list[Segment
     Warns
     -----
     PtvkitWarning
-        When a file of a folder is no mask, such as an image or a map of probability, and is left out.
+        When a file of a folder is not a mask, such as an image or a probability map; it is left out.
     """
     listed = list_structures(path, frame=frame)
     if not is_folder(Path(path)):
@@ -251,7 +251,7 @@ def read_segments(path: PathLike, *, frame: Frame | None = None) -> list[Segment
 
 
 def _mask_of_folder(one: Listed) -> Segment | None:
-    """The mask of one file of a folder; None when it is empty or, with a warning, no mask."""
+    """Mask of one file of a folder; None when it is empty or, with a warning, not a mask."""
     try:
         return one.segment()
     except EmptyMaskError:
@@ -262,17 +262,17 @@ def _mask_of_folder(one: Listed) -> Segment | None:
 
 
 def read_structure(path: PathLike, label: int | str | None = None, *, frame: Frame | None = None) -> Mask | Region:
-    """One structure of a file, whatever its format: a mask where the file holds voxels, else a region.
+    """Read one structure of a file of any format: a mask where the file contains voxels, else a region.
 
-    The others are not read: they may be damaged.
+    The other structures are not read and may be damaged.
 
     Parameters
     ----------
     path : path
     label : int or str, optional
-        Number or name, also without regard to case, spaces and underscores; not needed when there is one.
+        Number or name, ignoring case, spaces and underscores; optional when the file has one structure.
     frame : {"RAS", "LPS"}, optional
-        Of a mesh's vertices.
+        Frame of a mesh's vertices.
 
     Raises
     ------
@@ -285,21 +285,21 @@ def read_structure(path: PathLike, label: int | str | None = None, *, frame: Fra
 
 
 def write_segments(
-    path: PathLike, segments: Iterable[Segment], wish: Wish | None = None, *, kind: str | None = None
+    path: PathLike, segments: Iterable[Segment], options: WriteOptions | None = None, *, kind: str | None = None
 ) -> None:
-    """Write structures in the format of a path's ending, whole or not at all.
+    """Write structures in the format of the path's ending, whole or not at all.
 
     Raises
     ------
     FileError, MaskError, GridError
     """
-    found = list(segments)
-    if not found:
+    chosen = list(segments)
+    if not chosen:
         raise MaskError(f"{path}: there is no structure to write")
     one = format_of(path, kind=kind)
     if one.write is None:
-        raise FileError(f"{path}: is a {one.name}, which is not written; give {ENDINGS}")
-    one.write(Path(path), found, wish or Wish())
+        raise FileError(f"{path}: is a {one.name}, a format that cannot be written; give {ENDINGS}")
+    one.write(Path(path), chosen, options or WriteOptions())
 
 
 def grid_of_image(path: PathLike) -> Grid:
@@ -321,17 +321,17 @@ def grid_of_image(path: PathLike) -> Grid:
 
 
 def on_grid(segment: Segment, grid: Grid) -> Mask:
-    """A structure as voxels of a grid; a mask on it stays as it is."""
+    """A structure as a mask on a grid; a mask on that grid is returned unchanged."""
     shape = segment.shape
     if isinstance(shape, Mask) and shape.grid.matches(grid):
         return shape
     return replace(as_region(shape), name=segment.name or "the structure").to_mask(grid)
 
 
-def _voxels(path: Path, segments: Sequence[Segment], wish: Wish) -> Grid:
-    """The grid to write on: as asked, or that of the masks."""
-    if wish.grid is not None:
-        return wish.grid
+def _voxels(path: Path, segments: Sequence[Segment], options: WriteOptions) -> Grid:
+    """Grid to write on: that of the options, else that of the masks."""
+    if options.grid is not None:
+        return options.grid
     grids = [one.shape.grid for one in segments if isinstance(one.shape, Mask)]
     if not grids:
         raise FileError(f"{path}: contours and meshes have no voxels of their own; give an image's (--reference)")

@@ -1,4 +1,4 @@
-"""Grids as files give them: what is wrong with one is said with the file's name."""
+"""Grids of files: errors name the file."""
 
 from typing import Final
 
@@ -10,16 +10,16 @@ from ptvkit.geometry.grid import Grid
 from ptvkit.io.files import PathLike
 
 SMALLEST_VOXEL_MM: Final = 0.05
-"""No scanner of patients has smaller voxels, and margins on them would need more memory than there is."""
+"""Smaller than the voxels of any patient scanner; margins on smaller voxels would exceed memory."""
 
 
 def grid_of_file(shape: tuple[int, ...], affine: NDArray[np.float64], path: PathLike) -> Grid:
-    """The grid of a file's voxels.
+    """Grid of a file's voxels.
 
     Raises
     ------
     GridError
-        When the affine is sheared or singular, or voxels are too small or too large to be a patient's in mm.
+        When the affine is sheared or singular, or the voxel size is implausible in mm.
     """
     try:
         grid = Grid(shape=(shape[0], shape[1], shape[2]), affine=affine)

@@ -1,4 +1,4 @@
-"""The bytes of a plain or gzip-compressed file, in order and never more of them in memory than asked for."""
+"""Sequential reading of plain or gzip-compressed files in blocks."""
 
 import zlib
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ GZIP_MAGIC = b"\x1f\x8b"
 ACCEPTED = "a .nii or .nii.gz file"
 _CHUNK = 1 << 18
 _MOST_EXPANSION = 1032
-"""Deflate codes at most 258 bytes in 2 bits, so no gzip holds more than 1032 times its size."""
+"""Upper bound of the deflate ratio: at most 258 bytes in 2 bits."""
 
 
 class ByteSource(Protocol):
-    """Bytes in order."""
+    """Sequential source of bytes."""
 
     path: Path
     capacity: int
-    """The most bytes that a file of this size can hold."""
+    """Upper bound of the bytes that a file of this size can hold."""
 
     def read(self, size: int) -> bytes:
-        """Return the next `size` bytes, fewer only at the end."""
+        """Return the next `size` bytes; fewer at the end."""
 
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[ByteSource]:
-    """Open a ``.nii`` or ``.nii.gz`` file for reading what it holds, decompressed.
+    """Open a ``.nii`` or ``.nii.gz`` file for reading its decompressed content.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def open_bytes(path: Path) -> Iterator[ByteSource]:
 
 
 class PlainBytes:
-    """The bytes of an uncompressed file."""
+    """Bytes of an uncompressed file."""
 
     def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
         self.path = path
@@ -61,12 +61,12 @@ class PlainBytes:
         self._file = file
 
     def read(self, size: int) -> bytes:
-        """Return the next `size` bytes, fewer only at the end."""
+        """Return the next `size` bytes; fewer at the end."""
         return self._file.read(size)
 
 
 class GzipBytes:
-    """The bytes inside a gzip file of one or several members, each checked against its CRC and length.
+    """Bytes of a gzip file with one or several members, checked against CRC and length.
 
     Several times faster than `gzip.GzipFile`, which decompresses in small pieces.
     """
@@ -79,7 +79,7 @@ class GzipBytes:
         self._inflate = zlib.decompressobj(wbits=31)
 
     def read(self, size: int) -> bytes:
-        """Return the next `size` bytes, fewer only at the end."""
+        """Return the next `size` bytes; fewer at the end."""
         parts = []
         try:
             while size > 0 and (part := self._next(size)):
@@ -90,7 +90,7 @@ class GzipBytes:
         return b"".join(parts)
 
     def _next(self, size: int) -> bytes:
-        """Between one and `size` bytes; none at the end."""
+        """At least one and at most `size` bytes; empty at the end."""
         part = b""
         while not part:
             if self._inflate.eof and not self._start_member():
@@ -104,7 +104,7 @@ class GzipBytes:
         return part
 
     def _start_member(self) -> bool:
-        """Go on to the next member if there is one; zeros that pad the end are none."""
+        """Advance to the next member, if any; trailing zeros are padding."""
         while not (rest := self._input.lstrip(b"\0")):
             self._input = self._file.read(_CHUNK)
             if not self._input:

@@ -1,4 +1,4 @@
-"""Images that SimpleITK reads and writes: MetaImage and others."""
+"""MetaImage and other images, through SimpleITK."""
 
 import os
 import re
@@ -35,14 +35,14 @@ def _library() -> Any:
 
 
 def itk_structures(path: PathLike) -> list[Listed]:
-    """The labels of a label image.
+    """List the labels of a label image.
 
     Raises
     ------
     FileError
         When it cannot be read.
     MaskError
-        When its values are no labels.
+        When its values are not labels.
     GridError
         When it is not three-dimensional or sheared.
     """
@@ -57,7 +57,7 @@ def itk_structures(path: PathLike) -> list[Listed]:
             reader.ReadImageInformation()
             size = reader.GetSize()
             if np.prod(size, dtype=float) > min(MOST_BYTES, 2000.0 * max(place.stat().st_size, 1)):
-                raise RuntimeError(f"its header promises {' × '.join(map(str, size))} voxels")
+                raise RuntimeError(f"its header states {' × '.join(map(str, size))} voxels")
             image = reader.Execute()
             if start:
                 _check_compressed(place, start, image.GetNumberOfPixels() * image.GetSizeOfPixelComponent())
@@ -66,7 +66,7 @@ def itk_structures(path: PathLike) -> list[Listed]:
         raise FileError(f"{place}: is damaged or cannot be read ({why}); write it again") from None
     array, grid = from_itk(image, place)
     if array.dtype.kind == "f" and (not np.isfinite(array).all() or np.abs(array - np.rint(array)).max() > 1e-3):
-        raise MaskError(f"{place}: holds values that are no labels; give a segmentation")
+        raise MaskError(f"{place}: holds values that are not labels; give a segmentation")
     labels = [int(value) for value in np.unique(np.rint(array)) if value != 0]
     if len(labels) > 1000:
         raise MaskError(f"{place}: holds {len(labels)} values besides 0, more like an image; give a segmentation")
@@ -81,12 +81,12 @@ def _label(array: NDArray[Any], value: int, grid: Grid, name: str) -> Mask:
 
 
 def _check_header(file: BinaryIO, path: Path) -> int:
-    """Refuse what the library takes on trust: other files to read, numbers that no image has, sizes that are wrong.
+    """Check what the library does not: references to other files, implausible numbers, wrong sizes.
 
     Returns
     -------
     int
-        Where the voxels begin, if they are compressed; otherwise 0.
+        Offset of compressed voxels; 0 for uncompressed ones.
 
     Raises
     ------
@@ -111,14 +111,12 @@ def _check_header(file: BinaryIO, path: Path) -> int:
         return 0
     stored = os.fstat(file.fileno()).st_size - end.end()
     if header.get("CompressedDataSize") != [str(stored)]:
-        raise FileError(
-            f"{path}: is damaged (it holds {stored} bytes of voxels, not as many as promised); write it again"
-        )
+        raise FileError(f"{path}: is damaged (it holds {stored} bytes of voxels, unlike its header); write it again")
     return end.end()
 
 
 def _check_compressed(path: Path, start: int, size: int) -> None:
-    """The library takes voxels that it could not inflate for read, with what stood in memory before."""
+    """Inflate the voxels: the library would accept voxels that it failed to inflate, with uninitialised memory."""
     stream, left = zlib.decompressobj(wbits=47), size
     with path.open("rb") as file:
         file.seek(start)
@@ -128,12 +126,12 @@ def _check_compressed(path: Path, start: int, size: int) -> None:
             except zlib.error as error:
                 raise RuntimeError(str(error)) from None
     if not stream.eof or left:
-        raise RuntimeError("its compressed voxels are not as many as promised")
+        raise RuntimeError("its compressed voxels are unlike its header")
 
 
 @contextmanager
 def _own_words_unheard() -> Iterator[None]:
-    """Hold back what the library's C++ writes to stderr; it is let out if no exception tells the same."""
+    """Capture the stderr output of the C++ library; it is printed unless an exception reports it."""
     try:
         stderr = os.dup(2)
     except OSError:  # a process without one
@@ -188,7 +186,7 @@ def write_itk(path: PathLike, labels: NDArray[np.uint16], grid: Grid) -> None:
     itk = _library()
     place = Path(path)
     with write_whole(place) as file:
-        # the library writes by name: beside, in the same folder, and from there
+        # The library writes to a path: a temporary file in the same folder, copied from there.
         beside = place.parent / f"{Path(file.name).stem}.mha"
         try:
             itk.WriteImage(to_itk(labels, grid), str(beside), True)

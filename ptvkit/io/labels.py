@@ -1,4 +1,4 @@
-"""Labels: whole numbers in voxels, their names, and the choice of one of them."""
+"""Labels: whole numbers in voxels, label names, and the selection of a label."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -14,10 +14,10 @@ from ptvkit.text import LONGEST_SHOWN, printable, whole_number
 
 Numbers = NDArray[Any]
 Label = int | str | Collection[int]
-"""A label by number, by name, or several numbers that make up one structure."""
+"""A label number, a name, or several numbers that form one structure."""
 
 LABEL_TOLERANCE = 1e-3
-"""Re-saving scaled files gives labels such as 1.0000000591; a probability map is further off than this."""
+"""Tolerance: re-saved scaled files contain labels such as 1.0000000591; probability maps deviate more."""
 
 _LARGEST_LABEL = 2**31 - 1
 _MOST_LISTED = 8
@@ -27,7 +27,7 @@ _MOST_LABELS = 1000
 def label_names(extension: bytes) -> dict[int, str]:
     """Label names in a NIfTI header extension: XML with ``<Label Key="5" …>liver</Label>``, as TotalSegmentator writes.
 
-    Anything else, also damaged XML, gives no names: they are a help, not needed to read the voxels.
+    Other content and damaged XML yield no names, since voxels can be read without them.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def label_names(extension: bytes) -> dict[int, str]:
 
 
 def names_as_extension(names: Mapping[int, str]) -> bytes:
-    """Label names as an extension that `label_names` reads, and the tools that read TotalSegmentator's files.
+    """Label names as a header extension that `label_names` and tools for TotalSegmentator's files read.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def names_as_extension(names: Mapping[int, str]) -> bytes:
 
 
 def as_labels(stored: Numbers, slope: float, intercept: float, path: Path) -> Numbers:
-    """Whole numbers from stored ones.
+    """Convert stored values to whole numbers.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def as_labels(stored: Numbers, slope: float, intercept: float, path: Path) -> Nu
 
 
 def labels_in(labels: Numbers, path: Path) -> set[int]:
-    """Labels besides 0 that occur in a block of voxels.
+    """Non-zero labels of a block of voxels.
 
     Raises
     ------
@@ -100,17 +100,17 @@ def labels_in(labels: Numbers, path: Path) -> set[int]:
     if max(-low, high) > _LARGEST_LABEL:
         raise _not_labels(float(max(low, high, key=abs)), path)
     if low == high or (low, high) == (0, 1):
-        found = {low, high}
+        present = {low, high}
     elif high - low < 1 << 16:
         counts = np.bincount(labels.astype(np.int64) - low)
-        found = {int(n) + low for n in np.flatnonzero(counts)}
+        present = {int(n) + low for n in np.flatnonzero(counts)}
     else:
-        found = {int(n) for n in np.unique(labels)}
-    return found - {0}
+        present = {int(n) for n in np.unique(labels)}
+    return present - {0}
 
 
 def number_of(label: int | str, names: Mapping[int, str], path: Path) -> int | None:
-    """Find the number of a label given by number or by name; None when there is no such name.
+    """Number of a label, by number or name; None when the name is unknown.
 
     Raises
     ------
@@ -127,12 +127,12 @@ def number_of(label: int | str, names: Mapping[int, str], path: Path) -> int | N
 
 
 def numbers_of(label: Label, names: Mapping[int, str], path: Path) -> frozenset[int]:
-    """Find the numbers of a label, or of several that are one structure; none when there is no such name.
+    """Numbers of a label, or of several labels that form a structure; empty when the name is unknown.
 
     Raises
     ------
     MaskError
-        As `number_of`, or when the several are not whole numbers.
+        See `number_of`; also when several labels are not whole numbers.
     """
     if isinstance(label, int | str) or not isinstance(label, Collection):
         number = number_of(label, names, path)
@@ -144,7 +144,7 @@ def numbers_of(label: Label, names: Mapping[int, str], path: Path) -> frozenset[
 
 
 def none_chosen(present: Iterable[int], names: Mapping[int, str], path: Path) -> MaskError:
-    """Return the error for several labels of which none was chosen."""
+    """Error for several labels without a choice."""
     numbers = sorted(present)
     if len(numbers) > _MOST_LABELS:
         return MaskError(
@@ -157,19 +157,19 @@ def none_chosen(present: Iterable[int], names: Mapping[int, str], path: Path) ->
 
 
 def not_present(label: Label, present: Iterable[int], names: Mapping[int, str], path: Path) -> MaskError:
-    """Return the error for a chosen label that no voxel holds, with what was perhaps meant."""
+    """Error for a label without voxels, with the nearest name as a hint."""
     numbers = sorted(present)
     number = next((n for n, name in names.items() if name == label), None)
     number = _as_number(label) if number is None else number
     if number is not None and number in names:
-        found = f"label {number} ({names[number]}) has a name, but no voxel holds it"
+        problem = f"label {number} ({names[number]}) has a name, but no voxel holds it"
     else:
-        found = f"there is no label {printable(repr(label), LONGEST_SHOWN)}"
+        problem = f"there is no label {printable(repr(label), LONGEST_SHOWN)}"
     there = f"present: {_joined(numbers, names)}" if numbers else "every voxel is 0"
     known = {names[n].casefold(): names[n] for n in numbers if n in names}
     near = difflib.get_close_matches(str(label)[:LONGEST_SHOWN].casefold(), known, 1)
     hint = f"; did you mean {known[near[0]]!r}?" if near else "; choose one of these" if numbers else ""
-    return MaskError(f"{path}: {found}; {there}{hint}")
+    return MaskError(f"{path}: {problem}; {there}{hint}")
 
 
 def _as_number(label: Any) -> int | None:

@@ -14,30 +14,30 @@ from ptvkit.geometry.from_mesh import region_from_mesh
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.io.files import open_input, write_whole
-from ptvkit.io.segment import Frame, Listed, Segment, Wish
+from ptvkit.io.segment import Frame, Listed, Segment, WriteOptions
 
 SIDES: Final = {"RAS": np.array([1.0, 1.0, 1.0]), "LPS": np.array([-1.0, -1.0, 1.0])}
 MOST_BYTES: Final = 500_000_000
 
 
 def structures(path: Path, frame: Frame | None) -> list[Listed]:
-    """The one structure of a mesh file."""
+    """List the structure of a mesh file."""
     return [Listed(name=path.stem, number=1, read=partial(_enclosed, path, frame))]
 
 
 def _enclosed(path: Path, frame: Frame | None) -> Region:
-    """The region that a closed surface encloses.
+    """Read the region enclosed by a surface.
 
     Raises
     ------
     FileError
-        When it cannot be read, or the frame of its vertices is not said.
+        When the file cannot be read, or the frame of its vertices is missing.
     MaskError
         When the surface is open.
     """
     if frame is None:
         raise FileError(
-            f"{path}: meshes do not say which frame their vertices are in; give frame, RAS or LPS (3D Slicer writes LPS"
+            f"{path}: mesh files do not state the frame of their vertices; give frame, RAS or LPS (3D Slicer writes LPS"
             " since 2020)"
         )
     with open_input(path, "an STL or PLY file") as file:
@@ -47,29 +47,29 @@ def _enclosed(path: Path, frame: Frame | None) -> Region:
         if not isinstance(mesh, trimesh.Trimesh):
             raise ValueError("it holds no triangles")
         mesh.merge_vertices()
-    except Exception as error:  # whatever the library raises, it is the file that is wrong
+    except Exception as error:  # Any exception of the library means a damaged file.
         why = " ".join(str(error).split())[:80]
-        raise FileError(f"{path}: is damaged or no mesh that can be read ({why}); export it again") from None
+        raise FileError(f"{path}: is damaged or not readable as a mesh ({why}); export it again") from None
     mesh.vertices = np.asarray(mesh.vertices, float) * SIDES[frame]
     return region_from_mesh(mesh, name=str(path))
 
 
-def write_segments(path: Path, segments: Sequence[Segment], wish: Wish) -> None:
-    """Write one structure's surface: closed, facing outwards, mm.
+def write_segments(path: Path, segments: Sequence[Segment], options: WriteOptions) -> None:
+    """Write the surface of a structure: closed, normals outwards, mm.
 
     Raises
     ------
     FileError
-        When the frame is not said.
+        When the frame is missing.
     MaskError
         When there are several structures.
     """
-    if wish.frame is None:
-        raise FileError(f"{path}: give the frame that the vertices are to be in, RAS or LPS")
+    if options.frame is None:
+        raise FileError(f"{path}: give the frame of the vertices, RAS or LPS")
     if len(segments) > 1:
-        raise MaskError(f"{path}: a mesh file holds one structure; choose it, found {len(segments)}")
+        raise MaskError(f"{path}: a mesh file holds one structure; choose one, found {len(segments)}")
     mesh = as_region(segments[0].shape).to_mesh()
-    sides = SIDES[wish.frame]
+    sides = SIDES[options.frame]
     turned = trimesh.Trimesh(vertices=mesh.vertices * sides, faces=mesh.faces, process=False)
     if turned.volume < 0:
         turned.invert()

@@ -80,7 +80,7 @@ def read_mask(path: PathLike, *, label: Label | None = None, name: str | None = 
     if label is not None and not present & (chosen or set()):
         raise not_present(label, present, _names(header), source.path)
     if not present:
-        raise EmptyMaskError(f"{path}: is empty, no voxel is inside; give a mask that holds a structure")
+        raise EmptyMaskError(f"{path}: is empty: no voxel is inside; give a mask that contains a structure")
     if label is None and len(present) > 1:
         raise none_chosen(present, _names(header), source.path)
     called = str(path) if label is None else f"{path} ({label})"
@@ -112,11 +112,11 @@ def read_label_map(path: PathLike) -> tuple[NDArray[np.int32], Grid, dict[int, s
         As `read_mask`.
     """
     with _open(Path(path)) as (source, header):
-        found = _room(header, np.dtype(np.int32))
+        labels_read = _room(header, np.dtype(np.int32))
         for start, labels in _label_blocks(source, header):
             labels_in(labels, source.path)
-            found[start : start + labels.size] = labels
-    return found.reshape(header.grid.shape, order="F"), header.grid, dict(header.names)
+            labels_read[start : start + labels.size] = labels
+    return labels_read.reshape(header.grid.shape, order="F"), header.grid, dict(header.names)
 
 
 def read_image(path: PathLike) -> tuple[NDArray[np.float32], Grid]:

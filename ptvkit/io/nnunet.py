@@ -11,21 +11,21 @@ from ptvkit.io.files import PathLike, open_input
 
 NAME: Final = "dataset.json"
 _BACKGROUND: Final = ("background", "ignore")
-"""Names that mean no structure: nothing is there, or nobody knows; a prediction never holds the second."""
+"""Names that are not structures: background and ignore label; predictions never contain the latter."""
 _MOST_BYTES: Final = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NnunetDataset:
-    """What a ``dataset.json`` says about labels.
+    """Labels of a ``dataset.json``.
 
     Attributes
     ----------
     path : Path
     labels : mapping of str to frozenset of int
-        The integers in a segmentation that a name means: one, or for a region (region-based training) several.
+        Integers of a name in a segmentation: one, or several for a region (region-based training).
     file_ending : str
-        Of the dataset's files, such as ``.nii.gz``.
+        File ending of the dataset, such as ``.nii.gz``.
     """
 
     path: Path
@@ -34,12 +34,12 @@ class NnunetDataset:
 
     @property
     def names(self) -> dict[int, str]:
-        """Names of single integers; a region is a name for several and has no place here."""
+        """Names of single integers, without regions."""
         return {next(iter(numbers)): name for name, numbers in self.labels.items() if len(numbers) == 1}
 
 
 def nnunet_labels(path: PathLike) -> dict[str, tuple[int, ...]]:
-    """Which integers each name means, by the ``dataset.json`` of nnU-Net.
+    """Integers of the label names in an nnU-Net ``dataset.json``.
 
     With region-based training a name stands for several integers: the model writes one integer per voxel, that of the
     innermost region, so a whole tumour is the union of all the integers of its parts.
@@ -68,15 +68,15 @@ def nnunet_labels(path: PathLike) -> dict[str, tuple[int, ...]]:
     ...     nnunet_labels(folder)
     {'liver': (1, 2), 'lesion': (2,)}
     """
-    given = Path(path)
-    found = dataset_beside(given / "x" if given.is_dir() else given)
-    if found is None:
-        raise FileError(f"{given}: has no {NAME} beside it, which names the labels; copy it there, or choose by number")
-    return {name: tuple(sorted(numbers)) for name, numbers in found.labels.items()}
+    place = Path(path)
+    dataset = dataset_beside(place / "x" if place.is_dir() else place)
+    if dataset is None:
+        raise FileError(f"{place}: has no {NAME} beside it, which names the labels; copy it there, or choose by number")
+    return {name: tuple(sorted(numbers)) for name, numbers in dataset.labels.items()}
 
 
 def dataset_beside(path: Path) -> NnunetDataset | None:
-    """The ``dataset.json`` that a segmentation belongs to; None when there is none.
+    """``dataset.json`` of a segmentation, or None.
 
     It is in the segmentation's folder, or, for the labels that a model was trained on (``labelsTr``), one above.
 
@@ -85,26 +85,28 @@ def dataset_beside(path: Path) -> NnunetDataset | None:
     FileError
     """
     folders = [path.parent, *([path.parent.parent] if path.parent.name.startswith("labels") else [])]
-    found = next((folder / NAME for folder in folders if (folder / NAME).is_file()), None)
-    return None if found is None else read_dataset(found)
+    file = next((folder / NAME for folder in folders if (folder / NAME).is_file()), None)
+    return None if file is None else read_dataset(file)
 
 
 def read_dataset(path: Path) -> NnunetDataset:
-    """Read a ``dataset.json``, of nnU-Net v2 or of v1 (the Medical Segmentation Decathlon's).
+    """Read a ``dataset.json`` of nnU-Net v2 or v1 (Medical Segmentation Decathlon).
 
     Raises
     ------
     FileError
-        When it is damaged, names no labels, or its regions contradict the integers that the model writes for them.
+        When the file is damaged, names no labels, or its regions contradict `regions_class_order`.
     """
     with open_input(path, f"nnU-Net's {NAME}") as file:
         try:
             content: Any = json.loads(file.read(_MOST_BYTES))
         except (ValueError, RecursionError):
-            raise FileError(f"{path}: is no JSON, or cut short; copy it again, or choose labels by number") from None
+            raise FileError(
+                f"{path}: is not JSON, or is truncated; copy it again, or choose labels by number"
+            ) from None
     named = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(named, dict) or not named:
-        raise FileError(f'{path}: has no table "labels", as nnU-Net\'s has; choose labels by number')
+        raise FileError(f'{path}: has no "labels" table; choose labels by number')
     labels = {name: numbers for name, numbers in _named(named, path) if name not in _BACKGROUND and numbers != {0}}
     _check_order(content.get("regions_class_order"), labels, path)
     ending = content.get("file_ending", ".nii.gz")

@@ -34,22 +34,22 @@ _DAMAGE: Final = (ValueError, TypeError, LookupError, ArithmeticError, zlib.erro
 
 
 def nrrd_structures(path: PathLike) -> list[Listed]:
-    """The structures of an NRRD: its segments with names and colours, or its labels.
+    """List the structures of an NRRD: segments with names and colours, or labels.
 
     Raises
     ------
     FileError
-        When it is damaged, or kept in a way that is not read here.
+        When the file is damaged, or its encoding is not supported.
     MaskError
         When its values are not labels.
     GridError
-        When its space is not the patient's, or sheared.
+        When its space is not a patient frame, or is sheared.
     """
     place = Path(path)
     with open_input(place, "a .nrrd file") as file:
         content = file.read(MOST_BYTES)
     try:
-        with np.errstate(invalid="raise", over="raise"):  # a number that is none, or too large for its field
+        with np.errstate(invalid="raise", over="raise"):  # not a number, or too large for its field
             header, start = _header(content)
             array = _array(header, content, start, place)
             grid, layers = _grid(header, array, place)
@@ -58,11 +58,11 @@ def nrrd_structures(path: PathLike) -> list[Listed]:
         raise
     except _DAMAGE as error:
         why = " ".join(str(error).split())[:80]
-        raise FileError(f"{place}: is damaged or no NRRD that can be read ({why}); write it again") from None
+        raise FileError(f"{place}: is damaged or not readable as NRRD ({why}); write it again") from None
 
 
 def _header(content: bytes) -> tuple[dict[str, Any], int]:
-    """Fields, and where the voxels begin."""
+    """Header fields, and the offset of the voxels."""
     try:
         import nrrd
     except ImportError:
@@ -74,7 +74,7 @@ def _header(content: bytes) -> tuple[dict[str, Any], int]:
         header: dict[str, Any] = dict(nrrd.read_header(BytesIO(content[: end.end()])))
     except nrrd.NRRDError as error:
         raise ValueError(str(error)) from None
-    # the library drops what is not ASCII from names
+    # pynrrd drops non-ASCII characters from names.
     pairs = (line.split(":=", 1) for line in content[: end.start()].decode("utf-8", "replace").splitlines())
     header |= {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
     return header, end.end()
@@ -105,10 +105,10 @@ def _array(header: Mapping[str, Any], content: bytes, start: int, path: Path) ->
 
 
 def _grid(header: Mapping[str, Any], array: NDArray[Any], path: Path) -> tuple[Grid, NDArray[Any]]:
-    """The grid, and the voxels as (layers, I, J, K)."""
+    """Grid, and voxels (layers, I, J, K)."""
     space = str(header.get("space", "")).lower()
     if space not in TO_RAS:
-        raise GridError(f"{path}: its space is {space or 'not said'}; save it in left-posterior-superior or RAS")
+        raise GridError(f"{path}: its space is {space or 'missing'}; save it in left-posterior-superior or RAS")
     directions = np.array(header["space directions"], float)
     spatial = [axis for axis, row in enumerate(directions) if np.isfinite(row).all()]
     if len(spatial) != 3 or array.ndim not in (3, 4) or len(directions) != array.ndim:
@@ -126,12 +126,12 @@ def _segments(header: Mapping[str, Any], layers: NDArray[Any], grid: Grid, path:
     if layers.dtype.kind == "f":
         whole = np.rint(layers)
         if not np.isfinite(layers).all() or np.abs(layers - whole).max() > 1e-3:
-            raise MaskError(f"{path}: holds values that are no labels; give a segmentation")
+            raise MaskError(f"{path}: holds values that are not labels; give a segmentation")
         layers = whole.astype(np.int64)
     if not described:
         return _labels(layers, grid, path)
     present = [frozenset(np.unique(layer).tolist()) for layer in layers]
-    found = []
+    structures = []
     for n in described:
         value, layer = int(header[f"Segment{n}_LabelValue"]), int(header.get(f"Segment{n}_Layer", 0))
         if value not in present[layer]:
@@ -139,12 +139,12 @@ def _segments(header: Mapping[str, Any], layers: NDArray[Any], grid: Grid, path:
         name = str(header.get(f"Segment{n}_Name", header[f"Segment{n}_ID"]))
         read = partial(_mask, layers[layer], value, grid, f"{path} ({name or value})")
         colour = _colour(str(header.get(f"Segment{n}_Color", "")))
-        found.append(Listed(name=name, number=value, read=read, colour=colour))
-    return found
+        structures.append(Listed(name=name, number=value, read=read, colour=colour))
+    return structures
 
 
 def _labels(layers: NDArray[Any], grid: Grid, path: Path) -> list[Listed]:
-    """The labels of a file that names no segments."""
+    """List the labels of a file without named segments."""
     if len(layers) > 1:
         raise MaskError(f"{path}: holds {len(layers)} volumes; give a mask with one")
     labels = [int(value) for value in np.unique(layers) if value != 0]
@@ -169,14 +169,14 @@ def _colour(text: str) -> Colour | None:
 
 
 def write_nrrd(path: PathLike, masks: Iterable[tuple[Segment, Mask]], grid: Grid) -> None:
-    """Write masks as a segmentation that 3D Slicer opens; those that overlap go to layers of their own.
+    """Write masks as a segmentation for 3D Slicer; overlapping masks are stored in separate layers.
 
     Parameters
     ----------
     path : path
         ``.seg.nrrd`` or ``.nrrd``.
     masks : pairs of Segment and Mask
-        The masks on `grid`.
+        Masks on `grid`.
     grid : Grid
 
     Raises

@@ -32,7 +32,7 @@ class Segment:
     colour : (red, green, blue) or None
         0 to 255.
     kind : str
-        What it is for, where the file tells: ``"GTV"``, ``"CTV"``, ``"PTV"``, ``"ORGAN"``, …
+        DICOM type of the structure, where the file states it: ``"GTV"``, ``"CTV"``, ``"PTV"``, ``"ORGAN"``, …
     """
 
     name: str
@@ -44,7 +44,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Listed:
-    """A structure of a file that is listed but not read yet.
+    """Structure of a file, listed and not yet read.
 
     Attributes
     ----------
@@ -65,22 +65,22 @@ class Listed:
     kind: str = ""
 
     def segment(self) -> Segment:
-        """The structure, read."""
+        """Read the structure."""
         return Segment(name=self.name, shape=self.read(), number=self.number, colour=self.colour, kind=self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """How structures are to be written.
+class WriteOptions:
+    """Options for writing structures.
 
     Attributes
     ----------
     grid : Grid or None
-        Of the voxels, in formats that have them.
+        Voxel grid, for formats with voxels.
     reference : path or None
-        The image series, in DICOM.
+        Image series, for DICOM.
     frame : {"RAS", "LPS"} or None
-        Of the vertices, in meshes.
+        Frame of the vertices, for meshes.
     """
 
     grid: Grid | None = None
@@ -88,8 +88,11 @@ class Wish:
     frame: Frame | None = None
 
 
+Wish = WriteOptions
+
+
 def plain_name(name: str) -> str:
-    """A name without regard to case, spaces and underscores.
+    """A name in a form that ignores case, spaces and underscores.
 
     Examples
     --------
@@ -100,12 +103,12 @@ def plain_name(name: str) -> str:
 
 
 def choose(listed: Sequence[Listed], label: int | str | None, path: PathLike) -> Listed:
-    """One of the structures of a file, by number or name; the only one when none is named.
+    """Choose a structure of a file by number or name; without a label, the only one.
 
     Raises
     ------
     MaskError
-        When none or several are chosen; the message lists what there is.
+        When no structure or several match; the message lists the structures of the file.
     """
     there = ", ".join(f"{one.number} {one.name!r}" if one.name else f"{one.number}" for one in listed[:MOST_LISTED])
     there = f"{there or 'nothing'}{f' and {len(listed) - MOST_LISTED} more' if len(listed) > MOST_LISTED else ''}"

@@ -27,7 +27,7 @@ def read_shifts(
     Parameters
     ----------
     path : path-like
-        A CSV file with a header: a column ``patient``, and one for each axis with its unit, such as
+        A CSV file with a header: a column ``patient`` and one column per axis with its unit, such as
         ``patient,fraction,LR_mm,AP_mm,SI_mm`` or ``patient,lat_cm,lng_cm,vrt_cm``.
     sign : {"displacement", "couch"}
         Where the anatomy was relative to plan, or how the couch was moved to correct that: minus the displacement.
@@ -48,16 +48,16 @@ def read_shifts(
     """
     if sign not in ("displacement", "couch"):
         raise MotionError(
-            f"{path}: sign {sign!r} is unknown; say whether the shifts are the anatomy's displacement ('displacement')"
-            " or the couch's correction ('couch')"
+            f"{path}: sign {sign!r} is unknown; use 'displacement' (shift of the anatomy) or 'couch'"
+            " (correction by the couch)"
         )
     columns = read_columns(Path(path))
     who = column_named(columns, PATIENT_NAMES)
     if who is None:
-        raise FileError(f"{path}: no column tells the patient; found {', '.join(columns.names)}")
+        raise FileError(f"{path}: no column holds the patient; found {', '.join(columns.names)}")
     moved, missing = displacements(columns, axes=axes, patient_position=patient_position, units=units)
     if missing:
-        raise FileError(f"{path}: no column tells {', '.join(missing)}; a set-up shift has three axes")
+        raise FileError(f"{path}: no column holds {', '.join(missing)}; a set-up shift has three axes")
     _refuse_twice(columns, who)
     names = [row[who].strip() for row in columns.rows]
     shifts = moved if sign == "displacement" else -moved

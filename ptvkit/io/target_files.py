@@ -1,4 +1,4 @@
-"""Targets as files: the masks, a sidecar for each, and `targets.json`."""
+"""Targets as files: masks, their sidecars, and `targets.json`."""
 
 import warnings as warnings_
 from collections.abc import Iterable, Mapping
@@ -21,12 +21,12 @@ LEAST_SHARE: Final = 0.98
 LEAST_VOLUME: Final = 1e-6
 FEW_VOXELS: Final = 100
 SCHEMA: Final = "ptvkit-targets/1"
-NOTE: Final = "made by a research tool, not a medical device; a physicist reviews targets before they are used"
+NOTE: Final = "produced by a research tool, not a medical device; a physicist reviews targets before use"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What the files of a case are called.
+    """File names of a case.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Layout:
 
     @property
     def names(self) -> list[str]:
-        """All names that a case may write."""
+        """All file names that a case may write."""
         names = (self.summary, self.picture, self.page, self.rtstruct)
         return [*self.masks.values(), *self.sidecars.values(), *names]
 
@@ -76,18 +76,18 @@ def write_targets(
     ----------
     targets : Targets
     stage : Path
-        The folder to write to, as from `ptvkit.io.files.write_together`.
+        Folder to write to, from `ptvkit.io.files.write_together`.
     home : Path
-        The folder in which the files will end: paths in the JSON files are relative to it.
+        Final folder of the files: paths in the JSON files are relative to it.
     grid : Grid
-        Of the masks.
+        Grid of the masks.
     provenance : Provenance
     warnings : iterable of str
-        What was found on the way, for `targets.json`; a list may still grow while the masks are made.
+        Warnings for `targets.json`; a list may still grow while the masks are sampled.
     layout : Layout
-        What the files are called.
+        File names.
     request : mapping, optional
-        The options as they were given, for `targets.json`.
+        Options as entered, for `targets.json`.
 
     Returns
     -------
@@ -118,13 +118,13 @@ def write_targets(
 
 
 def refuse_cut_masks(targets: Targets, grid: Grid, *, allow_cut: bool = False) -> None:
-    """Refuse a grid on which a target's mask would be empty, or, unless a cut is allowed, too little of its region.
+    """Refuse a grid on which a target's mask would be empty or, unless a cut is allowed, would lose too much volume.
 
     Raises
     ------
     MaskError
-        When a mask of CTV, PTV or `ptv_eval` would hold no voxel, or less than 98 % of its region; of a `ptv_eval`
-        that is itself empty nothing is asked.
+        When a mask of CTV, PTV or `ptv_eval` would contain no voxel, or less than 98 % of its region. An empty
+        `ptv_eval` is accepted.
     """
     for name, region in _derived(targets).items():
         if region.is_empty and name == "ptv_eval":
@@ -143,25 +143,25 @@ def refuse_cut_masks(targets: Targets, grid: Grid, *, allow_cut: bool = False) -
 
 
 def _no_voxel(region: Region, grid: Grid) -> bool:
-    """Whether a region holds no voxel centre of a grid; asked only where it may be so small."""
+    """Whether a region contains no voxel centre of a grid; computed for small regions only."""
     with warnings_.catch_warnings():
         warnings_.simplefilter("ignore", PtvkitWarning)
         return region.volume_cc * 1000 < FEW_VOXELS * grid.voxel_volume_mm3 and region.to_mask(grid).is_empty
 
 
 def margins_asked(targets: Targets) -> dict[str, Any]:
-    """The margins that were asked for, mm by direction letter; for each lesion where they differ."""
+    """Requested margins, mm by direction letter; per lesion where they differ."""
     pairs = [(lesion.ctv_margin.letters, lesion.ptv_margin.letters) for lesion in targets.lesions]
     if all(pair == pairs[0] for pair in pairs):
         ctv, ptv = pairs[0]
-        asked: dict[str, Any] = {"ctv": ctv, "ptv": ptv}
+        requested: dict[str, Any] = {"ctv": ctv, "ptv": ptv}
     else:
-        asked = {"lesions": [{"ctv": ctv, "ptv": ptv} for ctv, ptv in pairs]}
-    return {**asked, "breathing": targets.breathing.letters, "breathing_shape": targets.breathing_shape}
+        requested = {"lesions": [{"ctv": ctv, "ptv": ptv} for ctv, ptv in pairs]}
+    return {**requested, "breathing": targets.breathing.letters, "breathing_shape": targets.breathing_shape}
 
 
 def summary(targets: Targets, grid: Grid, masks: Mapping[str, Mask]) -> dict[str, Any]:
-    """Volumes, margins, cuts and lesions of targets and of their masks on a grid, as plain values."""
+    """Volumes, margins, cuts and lesions of targets and of their masks on a grid, as JSON values."""
     gtv = targets.gtv.to_mask(grid)
     return {
         "volume_cc": {
@@ -198,6 +198,6 @@ def _derived(targets: Targets) -> dict[str, Region]:
 
 
 def _centre(region: Region) -> list[float]:
-    """Middle of a region's extent, patient frame RAS+, mm."""
+    """Centre of a region's extent, patient frame RAS+, mm."""
     reach = extent(region)
     return [round(0.5 * (reach[a] + reach[b]), 2) for a, b in OPPOSITES]

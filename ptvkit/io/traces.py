@@ -17,8 +17,8 @@ from ptvkit.io.columns import (
     column_named,
     decoded,
     displacements,
-    factor,
     read_columns,
+    unit_factor,
 )
 from ptvkit.io.files import open_input
 from ptvkit.motion.trajectory import Trajectory
@@ -46,27 +46,27 @@ def read_trace(
     scale: ArrayLike | None = None,
     column: str | None = None,
 ) -> Trajectory:
-    """Read a trace of motion.
+    """Read a motion trace.
 
-    A CSV file needs a header that names time and axes with their units (``t_s,LR_mm,AP_mm,SI_mm``; also x, y, z). What
-    the file does not tell has to be said; nothing is guessed.
+    A CSV file needs a header that names time and axes with their units (``t_s,LR_mm,AP_mm,SI_mm``; also x, y, z).
+    Whatever the file does not state is an argument; nothing is guessed.
 
     Parameters
     ----------
     path : path-like
         ``.csv``, ``.txt`` or ``.tsv`` with a header, or a Varian RPM/RGSC ``.vxp``.
     axes : str
-        ``"IEC61217"``, or three letters that say where x, y and z point, such as ``"RAS"``. Columns that name an axis
-        of the patient (LR, AP, SI) take the letter of that axis.
+        ``"IEC61217"``, or three letters for the directions of x, y and z, such as ``"RAS"``. Columns that name a
+        patient axis (LR, AP, SI) use the letter of that axis.
     patient_position : str, optional
         For IEC 61217: HFS, HFP, FFS, FFP, HFDR, HFDL, FFDR or FFDL.
     units, time_units : str, optional
-        Where the header does not tell: mm, cm or m; s, ms or min.
+        Units where the header has none: mm, cm or m; s, ms or min.
     scale : (3,) array, optional
         For a surrogate such as an external marker: motion of the target (LR, AP, SI; towards R, A, S) in mm for each mm
-        of the signal. A ``.vxp`` is always a surrogate. The displacement is the scale times the signal less its mean.
+        of the signal. A ``.vxp`` is always a surrogate. The displacement is the scale times (signal − mean signal).
     column : str, optional
-        The surrogate's column, where there are several.
+        Column of the surrogate; required when there are several.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def read_trace(
     Raises
     ------
     FileError
-        When the file cannot be read, has no header, holds what is not a number, or its time runs backwards.
+        When the file cannot be read, has no header, contains a field that is not a number, or time runs backwards.
     MotionError
         When axes, units or scale are missing, unknown or contradict the file.
 
@@ -98,7 +98,7 @@ def read_trace(
         if scale is None:
             moved, missing = displacements(columns, axes=axes, patient_position=patient_position, units=units)
             if missing:
-                _warn(f"{file}: no column tells {', '.join(missing)}; motion there counts as 0")
+                _warn(f"{file}: no column holds {', '.join(missing)}; that motion is taken as 0")
             _note_rotations(columns)
         else:
             moved = _scaled(_signal(columns, column, units), scale)
@@ -110,9 +110,9 @@ def _time(columns: Columns, units: str | None) -> Floats:
     index = column_named(columns, TIME_NAMES)
     if index is None:
         raise FileError(
-            f"{columns.path}: no column tells the time; found {', '.join(columns.names)}, expected a name such as t_s"
+            f"{columns.path}: no column holds the time; found {', '.join(columns.names)}, expected a name such as t_s"
         )
-    return columns.numbers(index) * factor(
+    return columns.numbers(index) * unit_factor(
         columns.path, columns.names[index], columns.units[index], units, TIMES, "time_units="
     )
 
@@ -124,13 +124,14 @@ def _signal(columns: Columns, column: str | None, units: str | None) -> Floats:
     names = [columns.names[n] for n in there]
     if column is None and len(there) != 1:
         raise MotionError(
-            f"{columns.path}: column= is needed to tell the surrogate's signal; use one of {', '.join(names)}"
+            f"{columns.path}: several columns could be the surrogate's signal; choose one with"
+            f" column=: {', '.join(names)}"
         )
     wanted = [n for n in there if column is None or columns.names[n].lower() == column.lower().removesuffix("_mm")]
     if not wanted:
         raise MotionError(f"{columns.path}: has no column {column!r}; use one of {', '.join(names)}")
     index = wanted[0]
-    return columns.numbers(index) * factor(
+    return columns.numbers(index) * unit_factor(
         columns.path, columns.names[index], columns.units[index], units, LENGTHS, "units="
     )
 
@@ -138,7 +139,9 @@ def _signal(columns: Columns, column: str | None, units: str | None) -> Floats:
 def _scaled(signal: Floats, scale: ArrayLike) -> Floats:
     towards = triple("scale", np.asarray(scale, float) if np.ndim(scale) else np.empty(0), least=-100.0, most=100.0)
     if not towards.any():
-        raise MotionError("scale: (0, 0, 0) is no motion; give the target's mm (LR, AP, SI) for each mm of the signal")
+        raise MotionError(
+            "scale: (0, 0, 0) means no motion; give the target's mm (LR, AP, SI) for each mm of the signal"
+        )
     return np.outer(signal - signal.mean(), towards)
 
 
@@ -153,9 +156,9 @@ def _read_vxp(path: Path) -> tuple[Floats, Floats]:
     """Times in s and amplitudes in mm; samples that the system flags as invalid are left out."""
     with open_input(path, "a .vxp file") as file:
         text = decoded(file.read(MOST_BYTES), path)
-    head, found, body = text.partition("[Data]")
-    if not found or "[Header]" not in head:
-        raise FileError(f"{path}: is no .vxp file: it lacks [Header] or [Data]")
+    head, separator, body = text.partition("[Data]")
+    if not separator or "[Header]" not in head:
+        raise FileError(f"{path}: is not a .vxp file: it lacks [Header] or [Data]")
     keys = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
     layout = [word.strip().lower() for word in keys.get("Data_layout", "").split(",")]
     if "amplitude" not in layout or "timestamp" not in layout:
@@ -193,7 +196,7 @@ def _note_rotations(columns: Columns) -> None:
 
 
 def _cleaned(path: Path, time: Floats, moved: Floats) -> tuple[Floats, Floats]:
-    """Samples at rising times; what is odd about them is told."""
+    """Samples at increasing times, with warnings about repeated times, gaps and irregular sampling."""
     steps = np.diff(time)
     if (steps < 0).any():
         at = int((steps < 0).argmax()) + 2

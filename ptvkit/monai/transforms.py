@@ -1,4 +1,4 @@
-"""A margin as a MONAI transform: in patient directions and millimetres, by the tensor's own affine."""
+"""Margins as MONAI transforms, in patient directions and mm, using the tensor's affine."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
@@ -21,29 +21,27 @@ AXES: Final = 4
 class ExpandTarget(Transform):  # type: ignore[misc]
     """Grow a target by a margin, sub-voxel, in patient directions.
 
-    It works on the tensor as it is, on its device's copy in main memory, and is no random or lazy transform; a margin
-    cannot be taken back, so it has no inverse.
+    Computed in main memory on a copy of the tensor. The transform is neither random nor lazy, and has no inverse.
 
     Parameters
     ----------
     margin : Margin, float or str
         mm: a `Margin`, one number for all directions, or text such as ``"S=12,I=18"``.
     label : int or sequence of int, optional
-        Of a label map in one channel, which label grows. The result is 0 and 1.
+        Label to expand, for a label map in one channel. The result is 0 and 1.
     channel : int, optional
-        Of several channels, each a structure of its own (one-hot), which one grows; the others stay as they are, so
-        channels may overlap afterwards.
+        Channel to expand, for one-hot channels. The others are not changed, so channels may overlap afterwards.
     affine : (4, 4), optional
-        For tensors and arrays that carry none: voxel indices to mm, patient frame RAS+.
+        Voxel indices to mm, patient frame RAS+; required for tensors and arrays without an affine.
     method : {"region", "voxel"}
-        As in `ptvkit.expand`.
+        See `ptvkit.expand`.
     allow_empty : bool
-        Whether a channel without a voxel inside stays as it is, instead of being an error.
+        Return an empty channel unchanged instead of raising an error.
 
     Raises
     ------
     MarginError
-        When the margin cannot be used, or label and channel are both given.
+        When the margin is not valid, or both label and channel are set.
 
     Examples
     --------
@@ -78,20 +76,20 @@ class ExpandTarget(Transform):  # type: ignore[misc]
         self.allow_empty = allow_empty
 
     def __call__(self, img: Any, margin: MarginLike | None = None) -> Any:
-        """Grow one image, (C, I, J, K) as MONAI has them; `margin` goes before the transform's own."""
+        """Expand one image (C, I, J, K); `margin` overrides the transform's own."""
         if not hasattr(img, "shape") or len(img.shape) != AXES:
-            found = f"shape {tuple(img.shape)}" if hasattr(img, "shape") else f"a {type(img).__name__}"
-            raise MaskError(f"ExpandTarget: needs (channel, I, J, K), found {found}; use EnsureChannelFirst before it")
+            kind = f"shape {tuple(img.shape)}" if hasattr(img, "shape") else f"a {type(img).__name__}"
+            raise MaskError(f"ExpandTarget: needs (channel, I, J, K), found {kind}; use EnsureChannelFirst before it")
         channel = self._channel_of(img)
         grown = self._grown(img[channel], self.margin if margin is None else as_margin(margin))
-        made = img.detach().clone() if isinstance(img, torch.Tensor) else np.array(img)
-        made[channel] = grown
-        return made
+        result = img.detach().clone() if isinstance(img, torch.Tensor) else np.array(img)
+        result[channel] = grown
+        return result
 
     def _channel_of(self, img: Any) -> int:
         count = img.shape[0]
         if self.channel is None and count != 1:
-            raise MaskError(f"ExpandTarget: found {count} channels; say with channel= which one grows")
+            raise MaskError(f"ExpandTarget: found {count} channels; choose the one to expand with channel=")
         channel = self.channel or 0
         if not -count <= channel < count:
             raise MaskError(f"ExpandTarget: there is no channel {channel}, the image has {count}")
@@ -112,7 +110,7 @@ class ExpandTarget(Transform):  # type: ignore[misc]
         return bool(wanted.any())
 
     def _affine_for(self, structure: Any) -> Any:
-        """The affine to give: none where the tensor has its own."""
+        """Affine to pass; None when the tensor has its own."""
         return None if hasattr(structure, "affine") else self.affine
 
 
@@ -177,8 +175,8 @@ class ExpandTargetd(MapTransform):  # type: ignore[misc]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Grow the keys' items; the others stay as they are."""
-        found = dict(data)
-        own = found.get(self.margin_key) if self.margin_key is not None else None
-        for key, transform in self.key_iterator(found, self.transforms):
-            found[key] = transform(found[key], own)
-        return found
+        kind = dict(data)
+        own = kind.get(self.margin_key) if self.margin_key is not None else None
+        for key, transform in self.key_iterator(kind, self.transforms):
+            kind[key] = transform(kind[key], own)
+        return kind

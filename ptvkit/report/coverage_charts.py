@@ -1,4 +1,4 @@
-"""Pictures of a simulation: how far targets miss, one course against time, where the error budget goes."""
+"""Pictures of a simulation: deepest misses, one course over time, and the error budget."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,12 +38,12 @@ Floats = NDArray[np.float64]
 
 MOST_BARS: Final = 40
 SELDOM: Final = 0.001
-"""Share of the time below which a point is drawn as never reached."""
+"""Share of the time below which a point is not drawn."""
 NAMES: Final = {"R": "right", "L": "left", "A": "anterior", "P": "posterior", "S": "superior", "I": "inferior"}
 
 
 def save_pictures(
-    found: Simulation,
+    simulation: Simulation,
     structures: Mapping[str, Mask | Region],
     image: tuple[NDArray[np.generic], Grid] | None,
     folder: Path,
@@ -52,29 +52,29 @@ def save_pictures(
 
     Parameters
     ----------
-    found : Simulation
+    simulation : Simulation
     structures : mapping of str to Mask or Region
-        To outline on the map of probability.
+        Structures to outline on the probability map.
     image : (array, Grid), optional
-        CT behind it.
+        CT in the background.
     folder : Path
     """
-    shares = found.maps.occupied
+    shares = simulation.maps.occupied
     occupied = Overlay(
-        values=np.where(shares < SELDOM, np.nan, shares), grid=found.maps.grid, label="share of the time"
+        values=np.where(shares < SELDOM, np.nan, shares), grid=simulation.maps.grid, label="share of the time"
     )
     values, grid = (None, None) if image is None else image
-    typical = f"Patient {found.pictured + 1}: one in ten misses deeper; simulated"
+    typical = f"Patient {simulation.pictured + 1}: one patient in ten has a deeper miss; simulated"
     pictures = {
-        "misses": miss_figure(found.result),
-        "course": course_figure(found.course, found.depth_mm, title=typical),
-        "budget": budget_figure(found.residuals, found.costs),
+        "misses": miss_figure(simulation.result),
+        "course": course_figure(simulation.course, simulation.depth_mm, title=typical),
+        "budget": budget_figure(simulation.residuals, simulation.costs),
         "map": target_figure(
             values,
             grid,
             structures,
             overlay=occupied,
-            title="How often a point of space is occupied by the CTV; simulated",
+            title="Share of the time in which the CTV occupies a point; simulated",
         ),
     }
     for name, figure in pictures.items():
@@ -82,7 +82,7 @@ def save_pictures(
 
 
 def miss_figure(result: CoverageResult) -> Figure:
-    """Histogram of the patients' deepest misses, by the direction in which they lie; one panel for each lesion."""
+    """Histogram of the patients' deepest misses by direction; one panel per lesion."""
     shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
     figure = new_figure(max(8.0, 4.6 * len(shown)), 4.6)
     deepest = max(float(target.deepest_mm.max()) for target in shown)
@@ -111,7 +111,7 @@ def miss_figure(result: CoverageResult) -> Figure:
 
 
 def _misses(axis: Axes, target: CoverageResult, edges: Floats) -> None:
-    """Bars stacked by side; those who never miss stand apart at the left."""
+    """Stacked bars by direction; contained patients are a separate bar on the left."""
     worst = target.miss_mm.argmax(axis=1)
     side = np.take_along_axis(target.side, worst[:, None], axis=1)[:, 0]
     width = edges[1] - edges[0]
@@ -119,9 +119,9 @@ def _misses(axis: Axes, target: CoverageResult, edges: Floats) -> None:
     axis.bar([-width], [inside], width=0.86 * width, color=INK, alpha=0.85)
     base = np.zeros(len(edges) - 1)
     for code, letter in enumerate(LETTERS):
-        found = np.histogram(target.deepest_mm[side == code], bins=edges)[0] / target.patients
-        axis.bar(edges[:-1] + width / 2, found, width=0.86 * width, bottom=base, color=SIDES[letter])
-        base += found
+        shares = np.histogram(target.deepest_mm[side == code], bins=edges)[0] / target.patients
+        axis.bar(edges[:-1] + width / 2, shares, width=0.86 * width, bottom=base, color=SIDES[letter])
+        base += shares
     contained, two = target.contained(), target.contained(2.0)
     title = (
         f"{shortened(target.name)}, {target.volume_cc:.1f} cc\n"
@@ -133,12 +133,12 @@ def _misses(axis: Axes, target: CoverageResult, edges: Floats) -> None:
 
 
 def course_figure(drawn: Drawn, depth_mm: Floats, *, title: str = "") -> Figure:
-    """One patient's course: each fraction's range of positions, the fraction that misses deepest against time.
+    """Course of one patient: range of positions per fraction, and the fraction with the deepest miss over time.
 
     Parameters
     ----------
     drawn : Drawn
-        Of one patient.
+        Course of one patient.
     depth_mm : (fractions, samples) array
         Reach outside the PTV; negative inside.
     title : str
@@ -159,7 +159,7 @@ def course_figure(drawn: Drawn, depth_mm: Floats, *, title: str = "") -> Figure:
         days.plot(place, shifts[..., number].mean(axis=1), "o", color=colour, markersize=4, label=name)
         within.plot(time, shifts[worst, :, number], color=colour, linewidth=1.1)
     dress_chart(days, "Each fraction: range and mean of the displacement", "", "mm, towards R, A, S")
-    dress_chart(within, f"Fraction {worst + 1}, which misses deepest", "", "mm")
+    dress_chart(within, f"Fraction {worst + 1}, with the deepest miss", "", "mm")
     legend(days, ncols=3, loc="lower right", bbox_to_anchor=(1.01, 0.99))
     miss = np.maximum(depth_mm.max(axis=1), 0.0)
     misses.bar(np.arange(1, fractions + 1), miss, color=MISS, width=0.6)
@@ -179,10 +179,10 @@ def course_figure(drawn: Drawn, depth_mm: Floats, *, title: str = "") -> Figure:
 
 
 def budget_figure(residuals: Sequence[Residual], costs: Sequence[Cost] = ()) -> Figure:
-    """What is left of each error after guidance, on each axis; and what each source costs in containment."""
+    """Residual errors after guidance by axis, and the cost of every source in containment."""
     rows = list(residuals)[::-1]
     figure = new_figure(13.5, 1.9 + 0.42 * max(len(rows), len(costs), 5))
-    # an empty column leaves room for the names at the last panel
+    # An empty column leaves space for the labels of the last panel.
     grid = figure.add_gridspec(1, 5, width_ratios=(1, 1, 1, 0.66, 1.1) if costs else (1, 1, 1, 0.01, 0.01), wspace=0.1)
     axes = [figure.add_subplot(grid[0, column]) for column in ((0, 1, 2, 4) if costs else (0, 1, 2))]
     place = np.arange(len(rows))
@@ -213,7 +213,7 @@ def budget_figure(residuals: Sequence[Residual], costs: Sequence[Cost] = ()) -> 
 
 
 def _costs(axis: Axes, costs: Sequence[Cost]) -> None:
-    """Patients who are contained, and the coverage lost, when one source is missing; beside all together."""
+    """Contained patients and lost coverage without one source, compared with all sources."""
     rows = [("all together", costs[-1].contained_alone, costs[-1].loss_alone)]
     rows += [
         (f"without {shortened(cost.name)}", cost.contained_without, cost.loss_without) for cost in list(costs)[-2::-1]
@@ -234,7 +234,7 @@ def _costs(axis: Axes, costs: Sequence[Cost]) -> None:
 
 
 def _percent(share: float) -> str:
-    """A share with two digits that count; what is below 0.01 % as that."""
+    """Share with two significant digits; smaller values as "<0.01 %"."""
     if share < 1e-4:
         return "<0.01 %" if share > 0 else "0 %"
     return f"{100 * share:.2g} %"

@@ -23,11 +23,11 @@ from ptvkit.report.planes import Overlay, target_figure
 from ptvkit.report.style import INK, STROKES, dress_chart, entitle, legend, new_figure, save_figure
 
 CTV: Final = TARGETS["CTV"]
-"""A simulated target is a CTV."""
+"""Colour of simulated targets, which are CTVs."""
 SHOWN: Final = {"dmin_gy": "Dmin", "d98_gy": "D98 %", "mean_gy": "mean"}
 ISODOSES: Final = (0.5, 0.8, 0.95, 1.05)
 FAINT: Final = 0.1
-"""Share of the reference dose below which no colour is drawn."""
+"""Share of the reference dose below which nothing is drawn."""
 
 Anatomy = tuple[NDArray[np.generic], Grid] | None
 
@@ -46,7 +46,7 @@ def save_dose_pictures(
 
 
 def band_figure(result: DoseResult) -> Figure:
-    """Histograms over patients: planned, median, and the band of 5–95 %; one panel for each lesion."""
+    """Dose-volume histograms over patients: planned, median, and the 5–95 % band; one panel per lesion."""
     shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
     figure = new_figure(max(8.0, 4.6 * len(shown)), 4.8)
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
@@ -62,7 +62,7 @@ def band_figure(result: DoseResult) -> Figure:
         _mark(axis, result.prescription_gy)
         axis.set_xlim(min(low, float(target.metrics["dmin_gy"].min())), float(target.levels_gy[-1]))
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes[0].set_ylabel("volume that gets at least this dose", color=INK, fontsize=10)
+    axes[0].set_ylabel("volume with at least this dose", color=INK, fontsize=10)
     legend(axes[0], loc="lower left")
     _entitle(figure, result, "Accumulated dose over patients")
     figure.subplots_adjust(left=0.07 if len(shown) > 1 else 0.11, right=0.98, top=0.82, bottom=0.13, wspace=0.06)
@@ -70,7 +70,7 @@ def band_figure(result: DoseResult) -> Figure:
 
 
 def population_figure(result: DoseResult) -> Figure:
-    """Dose-population histogram: which share of the patients reaches which Dmin, D98 % and mean."""
+    """Dose-population histogram: share of patients with at least this Dmin, D98 % or mean dose."""
     shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
     figure = new_figure(max(8.0, 4.6 * len(shown)), 4.8)
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
@@ -87,7 +87,7 @@ def population_figure(result: DoseResult) -> Figure:
         axis.set_ylim(0, 1.02)
         axis.set_xlim(levels[0], levels[-1])
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes[0].set_ylabel("patients that reach at least this dose", color=INK, fontsize=10)
+    axes[0].set_ylabel("patients with at least this dose", color=INK, fontsize=10)
     legend(axes[0], loc="lower left")
     _entitle(figure, result, "Dose-population histogram, with 95 % simulation intervals")
     figure.subplots_adjust(left=0.07 if len(shown) > 1 else 0.11, right=0.98, top=0.82, bottom=0.13, wspace=0.06)
@@ -95,19 +95,19 @@ def population_figure(result: DoseResult) -> Figure:
 
 
 def dvh_figure(structures: Sequence[DoseMetrics], *, prescription_gy: float | None = None) -> Figure:
-    """Histograms of a plan's structures."""
+    """Dose-volume histograms of a plan's structures."""
     figure = new_figure(9.0, 5.2)
     axis = figure.subplots()
-    levels = np.linspace(0.0, 1.03 * max(found.dmax_gy for found in structures), 400)
-    colours = colours_of(found.name for found in structures)
+    levels = np.linspace(0.0, 1.03 * max(metrics.dmax_gy for metrics in structures), 400)
+    colours = colours_of(metrics.name for metrics in structures)
     used: list[str] = []
-    for found in structures:
-        colour = colours[found.name]
+    for metrics in structures:
+        colour = colours[metrics.name]
         stroke = STROKES[used.count(colour) % len(STROKES)]
         used.append(colour)
-        name = shortened(found.name)
-        axis.plot(levels, found.volumes_at(levels), color=colour, linestyle=stroke, linewidth=1.8, label=name)
-    dress_chart(axis, "Dose-volume histograms", "dose, Gy", "volume that gets at least this dose")
+        name = shortened(metrics.name)
+        axis.plot(levels, metrics.volumes_at(levels), color=colour, linestyle=stroke, linewidth=1.8, label=name)
+    dress_chart(axis, "Dose-volume histograms", "dose, Gy", "volume with at least this dose")
     _mark(axis, prescription_gy)
     axis.set_xlim(0, levels[-1])
     axis.set_ylim(0, 1.02)
@@ -118,7 +118,7 @@ def dvh_figure(structures: Sequence[DoseMetrics], *, prescription_gy: float | No
 
 
 def isodose_figure(dose: Dose, structures: Mapping[str, Mask | Region], image: Anatomy) -> Figure:
-    """Dose in colours and isodoses over the anatomy, in three planes."""
+    """Coloured dose and isodoses on the anatomy, in three planes."""
     full = dose.prescription_gy or float(dose.values.max())
     whole = "prescription" if dose.prescription_gy else "maximum"
     overlay = Overlay(

@@ -1,4 +1,4 @@
-"""Three planes of the patient: contours, and what is told in colours, over the image."""
+"""Three planes of the patient: contours and coloured overlays on the image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,21 +35,21 @@ SHARES: Final = "viridis"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Overlay:
-    """Values drawn in colours over the image: shares of the time, or dose.
+    """Coloured overlay on the image: shares of the time, or dose.
 
     Attributes
     ----------
     values : (I, J, K) array
-        NaN where there is nothing to say.
+        NaN where nothing is drawn.
     grid : Grid
     label : str
-        What the colours mean.
+        Label of the colour bar.
     low, high : float
-        Ends of the colours; what lies below `low` takes the colour of `low`.
+        Limits of the colour scale.
     lines : mapping of float to str
-        Values at which a line is drawn, and how each is labelled.
+        Values of contour lines, and their labels.
     alpha : float
-        Of the colours; 1 hides the image.
+        Opacity; 1 hides the image.
     """
 
     values: NDArray[np.floating[Any]]
@@ -75,28 +75,27 @@ def target_figure(
     Parameters
     ----------
     image : (I, J, K) array or None
-        CT numbers; without it the contours stand on a plain ground.
+        CT numbers; None for a plain background.
     grid : Grid or None
-        The image's; any affine.
+        Grid of the image; any affine.
     structures : mapping of str to Mask or Region
-        What to outline, by its name in the legend; contours lie between the voxels.
+        Structures to outline, by name in the legend; contours are sub-voxel.
     centre_mm : (3,), optional
-        The point through which the planes go, patient frame RAS+ mm; by default the middle of the first structure's
-        largest part.
+        Intersection of the planes, patient frame RAS+ mm; by default the centre of the first structure's largest part.
     title : str
-        Stands above the planes.
+        Title above the planes.
     overlay : Overlay, optional
-        Shares in colours over the image, with a bar that tells them.
+        Overlay on the image, with a colour bar.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Independent of pyplot; letters tell the directions, a bar the scale.
+        Independent of pyplot, with direction letters and a scale bar.
 
     Raises
     ------
     MaskError
-        When there is nothing to draw.
+        When all structures are empty.
     """
     named = {name: as_region(structure) for name, structure in structures.items()}
     regions = {name: region for name, region in named.items() if not region.is_empty}
@@ -124,7 +123,7 @@ def target_figure(
 
 
 def _canvas(size_mm: NDArray[np.float64]) -> tuple[Figure, list[Axes]]:
-    """A row of three planes, all of one scale."""
+    """A row of three planes with the same scale."""
     widths = [size_mm[plane.across] for plane in PLANES]
     tallest = max(size_mm[plane.up] for plane in PLANES)
     inches_per_mm = 13.2 / sum(widths)
@@ -152,11 +151,11 @@ def _points(
 
 def _sampled(image: NDArray[np.generic], grid: Grid, points: NDArray[np.float64]) -> NDArray[np.float64]:
     index = np.moveaxis(grid.to_index(points), -1, 0)
-    # NaN, which is drawn as the ground, where the image ends
-    found: NDArray[np.float64] = ndimage.map_coordinates(
+    # NaN outside the image is drawn as background.
+    values: NDArray[np.float64] = ndimage.map_coordinates(
         np.asarray(image, np.float32), index, order=1, mode="constant", cval=np.nan
     )
-    return found
+    return values
 
 
 def _show_image(axis: Axes, values: NDArray[np.float64], across: NDArray[np.float64], up: NDArray[np.float64]) -> None:
@@ -175,7 +174,7 @@ def _show_overlay(
     up: NDArray[np.float64],
 ) -> None:
     index = np.moveaxis(overlay.grid.to_index(points), -1, 0)
-    # the nearest node: a share is not mixed with what has none
+    # Nearest node: shares are not interpolated with NaN.
     shown = ndimage.map_coordinates(overlay.values, index, order=0, mode="constant", cval=np.nan)
     box = (across[0], across[-1], up[0], up[-1])
     if overlay.lines:
@@ -221,9 +220,9 @@ def _outline(
 
 
 def _label(axis: Axes, vertices: NDArray[np.float64], name: str, colour: str, number: int) -> None:
-    """A structure's name beside its contour, each structure's in another direction."""
+    """Name beside the contour, in a different direction for every structure."""
     angle = np.deg2rad(35.0 + 47.0 * number)
-    towards = np.array([-np.cos(angle), np.sin(angle)])  # to the right of the picture lie L and P
+    towards = np.array([-np.cos(angle), np.sin(angle)])  # L and P are on the right of the picture.
     x, y = vertices[int(np.argmax(vertices @ towards))]
     aside = (6 * np.cos(angle), 6 * np.sin(angle))
     near: dict[str, Any] = {"xytext": aside, "textcoords": "offset points", "clip_on": True}
@@ -233,7 +232,7 @@ def _label(axis: Axes, vertices: NDArray[np.float64], name: str, colour: str, nu
 
 
 def _dress(axis: Axes, plane: Plane, centre: NDArray[np.float64]) -> None:
-    """Directions, scale, position and the lines in which the other planes cut this one."""
+    """Direction letters, scale, position, and intersections with the other planes."""
     axis.set_facecolor(GROUND)
     axis.set_aspect("equal")
     axis.set_xticks([])
@@ -256,7 +255,7 @@ def _dress(axis: Axes, plane: Plane, centre: NDArray[np.float64]) -> None:
 
 
 def _scale_bar(axis: Axes) -> None:
-    """Five centimetres at the lower left, a tick at each."""
+    """Scale bar of 5 cm with ticks every centimetre."""
     (x0, x1), (y0, y1) = axis.get_xlim(), axis.get_ylim()
     step = 10.0 if x1 > x0 else -10.0
     x, y = x0 + 0.05 * (x1 - x0), y0 + 0.055 * (y1 - y0)

@@ -80,11 +80,11 @@ def scene_of(
     }
 
 
-def _grid(regions: list[Region], room: float) -> Grid:
+def _grid(regions: list[Region], margin_mm: float) -> Grid:
     """A grid along the patient's axes around all regions."""
     reaches = [extent(region) for region in regions]
-    low = np.array([min(reach[b] for reach in reaches) for _, b in OPPOSITES]) - room
-    high = np.array([max(reach[a] for reach in reaches) for a, _ in OPPOSITES]) + room
+    low = np.array([min(reach[b] for reach in reaches) for _, b in OPPOSITES]) - margin_mm
+    high = np.array([max(reach[a] for reach in reaches) for a, _ in OPPOSITES]) + margin_mm
     step = float(np.clip((np.prod(high - low) / NODES) ** (1 / 3), *STEP_MM).round(2))
     size = np.ceil((high - low) / step).astype(int) + 1
     affine = np.diag([step, step, step, 1.0])

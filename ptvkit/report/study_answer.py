@@ -1,4 +1,4 @@
-"""A study's answer: the smallest PTV that does what is wanted, in every case, and what supports that."""
+"""Answer of a study: the smallest PTV that meets the criterion in every case, with its support."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ FIGURES: Final = {
     "coverage_loss": True,
     "time_out": True,
 }
-"""Figures of the table that a page draws, and whether they are shares."""
+"""Columns of the table that the page plots, and whether they are shares."""
 GOAL: Final = 0.90
 LEAST_MM: Final = 0.05
 
@@ -31,15 +31,15 @@ class Chosen:
     Attributes
     ----------
     values : tuple
-        Of the swept keys.
+        Values of the swept keys.
     share, low, high : float
-        Of the patients, in the worst case, with the ends of its 95 % simulation interval.
+        Share of patients in the worst case, with its 95 % simulation interval.
     contained, miss90_mm : float or None
-        Of the same cell, in its worst case.
+        Worst case of the same cell.
     ptv_cc : float
         Mean over cases.
     supported, tried : int
-        Cells whose interval lies above the goal in every case, and all cells.
+        Number of cells whose interval lies above the goal in every case, and of all cells.
     figure : str
         Key of the criterion.
     cases : int
@@ -75,7 +75,7 @@ def chosen(rows: Sequence[Row], swept: Sequence[str]) -> Chosen | None:
 
 
 def _summed_up(values: tuple[Any, ...], group: Sequence[Row], figure: str) -> dict[str, Any]:
-    """A cell over its cases: the worst case, and the mean volume."""
+    """Summary of a cell over its cases: the worst case, and the mean volume."""
     worst = min(group, key=lambda row: float(_or(row.get(f"{figure}_low"), float(row[figure]))))
     contained = [float(row["contained"]) for row in group if row.get("contained", "") != ""]
     misses = [float(row["miss90_mm"]) for row in group if row.get("miss90_mm", "") != ""]
@@ -95,34 +95,34 @@ def _or(value: Any, other: float) -> Any:
     return other if value in (None, "") else value
 
 
-def answer(found: Chosen | None, swept: Sequence[str]) -> str:
-    """The answer in words: what the interval's lower end supports, and how the same cell stands by containment."""
-    if found is None:
-        return "No case could be run; the reasons are below."
-    name = COLUMNS[found.figure]
-    cases = "the case" if found.cases == 1 else "every case"
-    cell = cell_in_words(swept, found.values)
-    share = f"{found.share:.0%}, 95 % interval {found.low:.0%} to {found.high:.0%}"
-    if not found.supported:
+def answer(choice: Chosen | None, swept: Sequence[str]) -> str:
+    """Answer in words: the result supported by the lower end of the interval, and containment of the same cell."""
+    if choice is None:
+        return "No case could be simulated; the reasons are listed below."
+    name = COLUMNS[choice.figure]
+    cases = "the case" if choice.cases == 1 else "every case"
+    cell = cell_in_words(swept, choice.values)
+    share = f"{choice.share:.0%}, 95 % interval {choice.low:.0%} to {choice.high:.0%}"
+    if not choice.supported:
         first = (
             f"No cell is shown to reach {GOAL:.0%} of {name} in {cases}. The best is {cell}: {share}"
-            f"{', in the worst case' if found.cases > 1 else ''}, with a PTV of {found.ptv_cc:.0f} cc."
+            f"{', in the worst case' if choice.cases > 1 else ''}, with a PTV of {choice.ptv_cc:.0f} cc."
         )
-        return f"{first} {_same_cell(found)}Simulated, given these inputs."
-    mean = " on average" if found.cases > 1 else ""
+        return f"{first} {_same_cell(choice)}Simulated, given these inputs."
+    mean = " on average" if choice.cases > 1 else ""
     return (
         f"The smallest PTV with at least {GOAL:.0%} of {name} in {cases}, supported by the lower end of the interval,"
-        f" has {found.ptv_cc:.0f} cc{mean}: {cell} ({share}). {_same_cell(found)}"
-        f"{found.supported} of {found.tried} cells reach it. Simulated, given these inputs."
+        f" has {choice.ptv_cc:.0f} cc{mean}: {cell} ({share}). {_same_cell(choice)}"
+        f"{choice.supported} of {choice.tried} cells reach it. Simulated, given these inputs."
     )
 
 
-def _same_cell(found: Chosen) -> str:
+def _same_cell(choice: Chosen) -> str:
     """Containment and miss of the same cell."""
     parts = []
-    if found.figure != "contained" and found.contained is not None:
-        parts.append(f"{found.contained:.0%} of patients are contained at every instant")
-    if found.miss90_mm is not None:
-        never = found.miss90_mm < LEAST_MM
-        parts.append(f"9 in 10 patients {'never miss' if never else f'miss by less than {found.miss90_mm:.1f} mm'}")
+    if choice.figure != "contained" and choice.contained is not None:
+        parts.append(f"{choice.contained:.0%} of patients are contained at every instant")
+    if choice.miss90_mm is not None:
+        never = choice.miss90_mm < LEAST_MM
+        parts.append(f"9 in 10 patients {'never miss' if never else f'miss by less than {choice.miss90_mm:.1f} mm'}")
     return f"In the same cell {' and '.join(parts)}. " if parts else ""

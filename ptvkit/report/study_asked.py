@@ -1,4 +1,4 @@
-"""What a study asks, in words: its cases, its parameters, and a table of its errors."""
+"""Request of a study in words: cases, parameters, and a table of errors."""
 
 from typing import Any, Final
 
@@ -15,11 +15,11 @@ TABLES: Final = {
     "simulation": "simulation",
 }
 NOT_NAMED: Final = "bone_and_soft_tissue"
-"""Who sees an error of which the study says nothing."""
+"""Default of `seen_by`: the match that detects an error."""
 
 
 def asked_in_words(plan: Plan) -> list[tuple[str, str]]:
-    """Lines of what is asked, each with its name."""
+    """Rows of the request: label and text."""
     rows = [("cases", f"{len(plan.cases)}: {_some([case.name for case in plan.cases], MOST_NAMES)}")]
     for key in plan.cells[0].values:
         values = list(dict.fromkeys(number(cell.values[key]) for cell in plan.cells))
@@ -32,7 +32,7 @@ def asked_in_words(plan: Plan) -> list[tuple[str, str]]:
 
 
 def errors_table(plan: Plan) -> list[tuple[str, str, str, str]]:
-    """Name, Σ and σ (LR, AP, SI in mm) and the matches that see it, of each error."""
+    """Name, Σ and σ (LR, AP, SI, mm) of the errors, and the matches that detect them."""
     return [
         (
             str(error.get("name", "set-up")),
@@ -45,7 +45,7 @@ def errors_table(plan: Plan) -> list[tuple[str, str, str, str]]:
 
 
 def _table(table: str, content: Any, varied: set[str]) -> str:
-    """A table in a line, its keys in words; what is varied stands in lines of its own."""
+    """Text of a table with keys in words, without the varied keys."""
     if not isinstance(content, dict):
         return value_in_words(content)
     parts = []

@@ -1,4 +1,4 @@
-"""The chosen cell as a page draws it: population, histograms with bands, error budget."""
+"""Data of the chosen cell for the page: population, histograms with bands, error budget."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,19 +16,19 @@ from ptvkit.work.study import Outcome, Plan
 MOST_CASES: Final = 3
 POINTS: Final = 81
 TAIL: Final = 0.005
-"""Share of the patients whose doses lie below what is drawn."""
+"""Share of patients with doses below the plotted range."""
 
 
-def closeups(plan: Plan, outcome: Outcome, found: Chosen | None) -> list[dict[str, Any]]:
-    """The first cases in the chosen cell, as plain values."""
-    if found is None:
+def closeups(plan: Plan, outcome: Outcome, choice: Chosen | None) -> list[dict[str, Any]]:
+    """First cases of the chosen cell, as JSON values."""
+    if choice is None:
         return []
-    cell = cell_with(plan, found.values)
+    cell = cell_with(plan, choice.values)
     shown = []
     for case in [case for case in plan.cases if case.name not in outcome.failed][:MOST_CASES]:
         try:
             shown.append(_as_data(closeup_of(plan, case, cell)))
-        except PtvkitError:  # its files have gone since
+        except PtvkitError:  # its files no longer exist
             continue
     return shown
 
@@ -71,10 +71,10 @@ def _doses(dosed: DoseResult) -> dict[str, Any]:
 
 
 def _out(contained: Estimate) -> Sequence[float]:
-    """Share of patients who are out at some time, and its interval."""
+    """Share of patients with a miss, and its interval."""
     return [round(1 - part, 5) for part in (contained.value, contained.high, contained.low)]
 
 
 def _rounded(values: NDArray[np.floating[Any]]) -> list[float]:
-    found: list[float] = np.round(values.astype(float), 4).tolist()
-    return found
+    rounded: list[float] = np.round(values.astype(float), 4).tolist()
+    return rounded

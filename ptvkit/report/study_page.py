@@ -63,13 +63,13 @@ def _page(plan: Plan, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> st
     swept = list(plan.cells[0].values)
     columns = [name for name in (*SHOWN[:2], *swept, *SHOWN[2:]) if any(row.get(name, "") != "" for row in rows)]
     has_dose = "dmin_95" in columns
-    found = chosen(rows, swept)
-    shown = _pictured(plan, outcome, found)
-    closer = closeups(plan, outcome, found)
-    cell = "" if found is None else cell_in_words(swept, found.values)
+    choice = chosen(rows, swept)
+    shown = _pictured(plan, outcome, choice)
+    closer = closeups(plan, outcome, choice)
+    cell = "" if choice is None else cell_in_words(swept, choice.values)
     values = {
         "title": f"Margins of {_count(len(plan.cases), 'case')}, {_count(len(plan.cells), 'cell')}",
-        "answer": answer(found, swept),
+        "answer": answer(choice, swept),
         "cell": cell,
         "has_rows": bool(rows),
         "closeups": embedded(closer),
@@ -88,7 +88,7 @@ def _page(plan: Plan, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> st
         "methods": methods(plan, has_dose=has_dose),
         "provenance": _provenance(plan),
         "study": json.dumps(plan.content, indent=1, default=str),
-        "data": embedded(_data(plan, rows, swept, found)),
+        "data": embedded(_data(plan, rows, swept, choice)),
         **{name: script(file) for name, file in SCRIPTS.items()},
     }
     return rendered("report.html.j2", values)
@@ -126,11 +126,11 @@ def methods(plan: Plan, *, has_dose: bool) -> list[str]:
     return [text, limits]
 
 
-def _pictured(plan: Plan, outcome: Outcome, found: Chosen | None) -> list[tuple[dict[str, Any], str]]:
+def _pictured(plan: Plan, outcome: Outcome, choice: Chosen | None) -> list[tuple[dict[str, Any], str]]:
     """The viewer's data and three planes as a picture of some cases, with the targets of the chosen cell."""
-    if found is None:
+    if choice is None:
         return []
-    cell = cell_with(plan, found.values)
+    cell = cell_with(plan, choice.values)
     shown = []
     for case in [case for case in plan.cases if case.name not in outcome.failed][:MOST_PICTURES]:
         try:
@@ -148,15 +148,15 @@ def _pictured(plan: Plan, outcome: Outcome, found: Chosen | None) -> list[tuple[
 
 
 def _provenance(plan: Plan) -> list[tuple[str, str]]:
-    told = [
+    rows = [
         ("study file", plan.source),
         ("SHA-256 of the study, files included", plan.identity),
     ]
-    told += [(name, release) for name, release in versions().items()]
-    return [*told, ("written", datetime.now(UTC).isoformat(timespec="seconds"))]
+    rows += [(name, release) for name, release in versions().items()]
+    return [*rows, ("written", datetime.now(UTC).isoformat(timespec="seconds"))]
 
 
-def _data(plan: Plan, rows: Sequence[Mapping[str, Any]], swept: Sequence[str], found: Chosen | None) -> dict[str, Any]:
+def _data(plan: Plan, rows: Sequence[Mapping[str, Any]], swept: Sequence[str], choice: Chosen | None) -> dict[str, Any]:
     names = [key for key in FIGURES if any(row.get(key, "") != "" for row in rows)]
     ends = [f"{name}_{end}" for name in names for end in ("low", "high")]
     keys = ["case", "lesion", *swept, *names, *ends]
@@ -165,8 +165,8 @@ def _data(plan: Plan, rows: Sequence[Mapping[str, Any]], swept: Sequence[str], f
         "along": swept[0] if swept else "case",
         "by": swept[1] if len(swept) > 1 else "",
         "figures": [{"key": key, "name": words_of(key), "share": FIGURES[key]} for key in names],
-        "figure": "" if found is None else found.figure,
-        "chosen": {} if found is None else dict(zip(swept, found.values, strict=True)),
+        "figure": "" if choice is None else choice.figure,
+        "chosen": {} if choice is None else dict(zip(swept, choice.values, strict=True)),
         "command": f"ptvkit simulate --study {shlex.quote(plan.source)}",
         "cases": sorted({str(row["case"]) for row in rows}),
         "rows": [{key: row[key] for key in keys if row.get(key, "") != ""} for row in rows],

@@ -102,7 +102,8 @@ def _volumes(targets: Targets, content: Mapping[str, Any]) -> list[dict[str, str
     return [
         {
             "name": name.replace("PTV_eval", "PTV for evaluation"),
-            "colour": ON_LIGHT.get(colours[name], colours[name]),
+            "on_light": ON_LIGHT.get(colours[name], colours[name]),
+            "on_dark": colours[name],
             "region": f"{region.volume_cc:.2f}",
             "mask": f"{masks[name.lower()]['mask']:.2f}" if name.lower() in masks else "–",
         }
@@ -111,7 +112,7 @@ def _volumes(targets: Targets, content: Mapping[str, Any]) -> list[dict[str, str
 
 
 def _margins(targets: Targets, achieved: Reached) -> list[dict[str, Any]]:
-    """A row for each margin of each lesion, and what all together reached."""
+    """Rows of requested and reached margins per lesion, and reached margins of all lesions together."""
     rows = []
     for lesion in targets.lesions[:MOST_LESIONS]:
         prefix = f"lesion {lesion.number}: " if len(targets.lesions) > 1 else ""
@@ -129,9 +130,10 @@ def _margins(targets: Targets, achieved: Reached) -> list[dict[str, Any]]:
 
 
 def _row(name: str, letters: Mapping[str, float], requested: Margin | None = None) -> dict[str, Any]:
-    asked = {} if requested is None else requested.letters
+    wanted = {} if requested is None else requested.letters
     cells = [
-        {"text": f"{letters[x]:.1f}", "short": x in asked and letters[x] < asked[x] - TOLERANCE_MM} for x in DIRECTIONS
+        {"text": f"{letters[x]:.1f}", "short": x in wanted and letters[x] < wanted[x] - TOLERANCE_MM}
+        for x in DIRECTIONS
     ]
     return {"name": name, "cells": cells, "reached": requested is not None}
 

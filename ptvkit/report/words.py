@@ -1,13 +1,13 @@
-"""Keys of studies and columns of their tables in words with units: one function for charts, hovers and tables."""
+"""Labels of study keys and table columns, in words with units."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 SHARES_NOTE: Final = (
-    "Read shares with what they are of: contained is the share of patients whose target stays inside the PTV at every"
-    " sampled instant of the whole course, so one deep breath counts; Dmin and D98 are of the dose that each patient's"
-    " target accumulates, averaged over the course, so a brief miss costs little. Both are of simulated courses of the"
-    " one population described by these inputs, and an idealised dose falls off equally around the whole PTV."
+    "Contained is the share of patients whose target stays inside the PTV at every sampled instant of the course, so that"
+    " one deep breath counts. Dmin and D98 refer to the dose accumulated over the course, so that a brief miss has little"
+    " effect. All shares refer to simulated courses of the population described by these inputs; an idealised dose has"
+    " the same fall-off all around the PTV."
 )
 COLUMNS: Final = {
     "case": "case",
@@ -22,7 +22,7 @@ COLUMNS: Final = {
     "d98_95": "patients with D98 ≥ 95 %",
     "miss90_mm": "deepest miss of 9 in 10 patients is below, mm",
     "coverage_loss": "covered volume lost, an index",
-    "time_out": "share of the time with some of it outside",
+    "time_out": "share of the time with a part outside",
 }
 _SIDES: Final = {
     "R": "right",
@@ -50,7 +50,7 @@ _MARGINS: Final = {"ctv": "CTV margin", "ptv": "PTV margin", "breathing": "breat
 
 
 def words_of(key: str) -> str:
-    """A key of a study or a column of its table, in words with its unit.
+    """Label of a study key or table column, in words with its unit.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def words_of(key: str) -> str:
 
 
 def _with_unit(name: str) -> tuple[str, str]:
-    """What a key's last part means, and its unit with a comma."""
+    """Words for the last part of a key, and its unit after a comma."""
     head, _, tail = name.rpartition("_")
     unit = f", {_UNITS[tail]}" if head and tail in _UNITS else ""
     plain = (head if unit else name).replace("_", " ")
@@ -85,22 +85,22 @@ def _with_unit(name: str) -> tuple[str, str]:
 
 
 def cell_in_words(swept: Sequence[str], values: Sequence[Any]) -> str:
-    """A combination of swept values in words."""
+    """Label of a combination of swept values."""
     pairs = zip(swept, values, strict=True)
-    return ", ".join(f"{words_of(key).replace(', mm', '')} {_told(value, key)}" for key, value in pairs) or "as set"
+    return ", ".join(f"{words_of(key).replace(', mm', '')} {_with_mm(value, key)}" for key, value in pairs) or "as set"
 
 
-def _told(value: Any, key: str) -> str:
+def _with_mm(value: Any, key: str) -> str:
     return f"{number(value)}{' mm' if words_of(key).endswith(', mm') else ''}"
 
 
 def number(value: Any) -> str:
-    """A value of a table, with four digits."""
+    """Text of a table value, with four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def value_in_words(value: Any) -> str:
-    """A value of a study file: lists and tables without brackets and quotes."""
+    """Text of a study value: lists and tables without brackets and quotes."""
     if isinstance(value, dict):
         names = [_SIDES.get(str(key), str(key).replace("_", " ")) for key in value]
         return ", ".join(f"{name} {value_in_words(one)}" for name, one in zip(names, value.values(), strict=True))

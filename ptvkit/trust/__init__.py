@@ -1,1 +1,1 @@
-"""Whether results can be trusted: are files still what was made, does this installation do what it says."""
+"""Verification: are result files unchanged, and does this installation reproduce reference results."""

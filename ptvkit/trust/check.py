@@ -1,4 +1,4 @@
-"""Whether derived files are still what their records say: fresh, edited, stale, or not known."""
+"""Check of derived files against their records: fresh, edited, stale, or unknown."""
 
 import os
 from collections import Counter
@@ -17,35 +17,35 @@ from ptvkit.trust.tables import check_tables
 SCHEMA: Final = "ptvkit-check/1"
 FRESH, OTHER_VERSION = "fresh", "other version"
 STATES: Final = {
-    FRESH: "the file and its inputs are what they were",
-    OTHER_VERSION: "fresh, and made by another version of ptvkit",
-    "stale": "an input has changed since",
-    "input missing": "an input is not where it was",
+    FRESH: "the file and its inputs are unchanged",
+    OTHER_VERSION: "fresh, written by another version of ptvkit",
+    "stale": "an input has changed",
+    "input missing": "an input does not exist",
     "input unreadable": "an input cannot be read",
-    "edited": "the file is not what was written",
-    "file missing": "the record names a file that is not there",
+    "edited": "the file was changed after it was written",
+    "file missing": "a file named by the record does not exist",
     "unreadable": "the file cannot be read",
     "damaged record": "the record cannot be read",
-    "no record": "nothing tells where the file came from",
+    "no record": "no record names the file",
 }
-"""From best to worst; of what is found about a file, the worst is told."""
+"""Best to worst; of several states of a file the worst is reported."""
 _RANK: Final = {state: rank for rank, state in enumerate(STATES)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is known about one derived file.
+    """State of one derived file.
 
     Attributes
     ----------
     path : Path
-        From the folder that was checked.
+        Path relative to the checked folder.
     state : str
         One of `STATES`.
     reason : str
-        What differs; empty for a fresh file.
+        Difference; empty for a fresh file.
     record : Path or None
-        The sidecar or result that says so.
+        Sidecar or result file on which the state is based.
     """
 
     path: Path
@@ -55,48 +55,50 @@ class Finding:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether file and inputs are as they were, whichever version made it."""
+        """Whether file and inputs are unchanged, for any version of ptvkit."""
         return self.state in (FRESH, OTHER_VERSION)
 
 
 def check(path: PathLike) -> list[Finding]:
-    """Compare a derived file, or every one of a folder and below, with its record.
+    """Compare a derived file, or all derived files of a folder and its subfolders, with their records.
 
     Parameters
     ----------
     path : path
-        A file with results, the record of several, or a folder.
+        Derived file, record, or folder.
 
     Returns
     -------
     list of Finding
-        By path, from the file's folder, or from the folder.
+        Sorted by path, relative to the folder.
 
     Raises
     ------
     FileError
-        As `check_folder`.
+        See `check_folder`.
     """
     place = Path(path)
     return check_file(place) if place.is_file() else check_folder(place)
 
 
 def check_file(path: Path) -> list[Finding]:
-    """What the records in a file's folder say of it; of a record, what it says of its files."""
+    """Findings about a file from the records in its folder; for a record, about the files it names."""
     beside = [file for file in sorted(path.parent.iterdir()) if file.is_file() and not file.name.startswith(".")]
-    wanted = {Path(path.name)} | {Path(named.path.name) for _, record in records_of([path]) for named in _made(record)}
-    found = [one for one in _findings(path.parent, beside) if one.path in wanted]
-    return found or [Finding(path=Path(path.name), state="no record", reason="no record in its folder names it")]
+    wanted = {Path(path.name)} | {
+        Path(named.path.name) for _, record in records_of([path]) for named in _outputs(record)
+    }
+    findings = [one for one in _findings(path.parent, beside) if one.path in wanted]
+    return findings or [Finding(path=Path(path.name), state="no record", reason="no record in its folder names it")]
 
 
-def _made(record: Record | FileError) -> tuple[Named, ...]:
+def _outputs(record: Record | FileError) -> tuple[Named, ...]:
     return () if isinstance(record, FileError) else record.made
 
 
 def check_folder(folder: PathLike) -> list[Finding]:
-    """Compare every derived file in a folder and below with its record.
+    """Compare all derived files of a folder and its subfolders with their records.
 
-    Paths in records are relative to their folder, so results that were moved together with their inputs stay fresh.
+    Paths in records are relative, so results that are moved together with their inputs stay fresh.
 
     Parameters
     ----------
@@ -105,12 +107,12 @@ def check_folder(folder: PathLike) -> list[Finding]:
     Returns
     -------
     list of Finding
-        By path. Files that a record names as inputs need no record themselves.
+        Sorted by path. Inputs named by a record need no record of their own.
 
     Raises
     ------
     FileError
-        When it is no folder, cannot be listed, or holds nothing that ptvkit made.
+        When the path is not a folder, cannot be listed, or holds no derived files of ptvkit.
 
     Examples
     --------
@@ -122,8 +124,8 @@ def check_folder(folder: PathLike) -> list[Finding]:
     >>> with tempfile.TemporaryDirectory() as home:
     ...     gtv, ptv = Path(home) / "gtv.nii", Path(home) / "ptv.nii"
     ...     write_mask(mask, gtv), write_mask(mask, ptv)
-    ...     made = Provenance(inputs=(source_of(gtv),), method="region", margins={})
-    ...     _ = write_sidecar(ptv, made)
+    ...     run = Provenance(inputs=(source_of(gtv),), method="region", margins={})
+    ...     _ = write_sidecar(ptv, run)
     ...     before = check_folder(home)
     ...     _ = gtv.write_bytes(b"another")
     ...     after = check_folder(home)
@@ -136,39 +138,43 @@ def check_folder(folder: PathLike) -> list[Finding]:
         raise FileError(f"{home}: no such file or folder; check the path")
     findings = _findings(home, walk(home))
     if not findings:
-        raise FileError(f"{home}: holds nothing that ptvkit made; give a folder with results")
+        raise FileError(f"{home}: holds no results of ptvkit; give a folder with results")
     return findings
 
 
 def _findings(home: Path, files: list[Path]) -> list[Finding]:
-    """What the records among files say, and which derived files have none."""
+    """Findings of all records among files, and derived files without a record."""
     hashes = _Hashes()
     findings: list[Finding] = []
     known: set[Path] = set()
     for path, record in records_of(files):
         if isinstance(record, FileError):
-            findings.append(Finding(path=_told(path, home), state="damaged record", reason=_reason(record, path)))
+            findings.append(Finding(path=_relative(path, home), state="damaged record", reason=_reason(record, path)))
             continue
         known |= {named.path for named in (*record.made, *record.inputs)}
-        findings += _held(record, hashes, home)
-    findings += [Finding(path=_told(path, home), state=state, reason=why) for path, state, why in check_tables(files)]
+        findings += _record_findings(record, hashes, home)
+    findings += [
+        Finding(path=_relative(path, home), state=state, reason=why) for path, state, why in check_tables(files)
+    ]
     damaged = {str(finding.path.with_suffix("")) for finding in findings if finding.state == "damaged record"}
     for path in files:
-        told = _told(path, home)
-        if is_derived(path) and Path(os.path.realpath(path)) not in known and str(told) not in damaged:
-            findings.append(Finding(path=told, state="no record", reason="no sidecar, and no input of what is here"))
+        relative = _relative(path, home)
+        if is_derived(path) and Path(os.path.realpath(path)) not in known and str(relative) not in damaged:
+            findings.append(
+                Finding(path=relative, state="no record", reason="no sidecar, and not an input of any result here")
+            )
     return _worst(findings)
 
 
 def as_json(folder: PathLike, findings: Iterable[Finding]) -> dict[str, Any]:
-    """Findings as plain values."""
-    found = list(findings)
+    """Findings as JSON values."""
+    listed = list(findings)
     return {
         "schema": SCHEMA,
         "folder": str(folder),
         "version": version("ptvkit"),
-        "fresh": all(finding.is_fresh for finding in found),
-        "counts": dict(Counter(finding.state for finding in found)),
+        "fresh": all(finding.is_fresh for finding in listed),
+        "counts": dict(Counter(finding.state for finding in listed)),
         "files": [
             {
                 "path": finding.path.as_posix(),
@@ -176,19 +182,19 @@ def as_json(folder: PathLike, findings: Iterable[Finding]) -> dict[str, Any]:
                 "reason": finding.reason,
                 "record": None if finding.record is None else finding.record.as_posix(),
             }
-            for finding in found
+            for finding in listed
         ],
     }
 
 
 class _Hashes:
-    """What became of files, each read once."""
+    """Changes of files; every file is hashed once."""
 
     def __init__(self) -> None:
         self._known: dict[Path, str | None] = {}
 
     def change(self, path: Path, sha256: str) -> str:
-        """What became of a file: "" when nothing did."""
+        """Change of a file; "" for an unchanged file."""
         try:
             if not path.exists():
                 return "is missing"
@@ -196,40 +202,40 @@ class _Hashes:
                 self._known[path] = source_of(path).sha256
         except (FileError, OSError):
             self._known[path] = None
-        found = self._known[path]
-        return "cannot be read" if found is None else "" if found == sha256 else "has changed"
+        current = self._known[path]
+        return "cannot be read" if current is None else "" if current == sha256 else "has changed"
 
 
 _OF_FILE: Final = {"is missing": "file missing", "cannot be read": "unreadable", "has changed": "edited"}
 _OF_INPUT: Final = {"is missing": "input missing", "cannot be read": "input unreadable", "has changed": "stale"}
 
 
-def _held(record: Record, hashes: _Hashes, home: Path) -> list[Finding]:
-    """What a record says of each of its files."""
+def _record_findings(record: Record, hashes: _Hashes, home: Path) -> list[Finding]:
+    """Findings about the files of a record."""
     about_inputs = [
-        (_OF_INPUT[change], f"input {_told(named.path, home)} {change}")
+        (_OF_INPUT[change], f"input {_relative(named.path, home)} {change}")
         for named in record.inputs
         if (change := hashes.change(named.path, named.sha256))
     ]
     if record.version != version("ptvkit"):
         made_by = f"ptvkit {record.version}" if record.version else "an unknown version"
-        about_inputs.append((OTHER_VERSION, f"made by {made_by}, this is {version('ptvkit')}"))
+        about_inputs.append((OTHER_VERSION, f"written by {made_by}, this is {version('ptvkit')}"))
     findings = []
     for named in record.made:
-        found = [] if is_record_name(named.path) else list(about_inputs)
+        problems = [] if is_record_name(named.path) else list(about_inputs)
         if change := hashes.change(named.path, named.sha256):
-            found.append((_OF_FILE[change], "is not there" if change == "is missing" else change))
-        state, _ = max(found, key=lambda entry: _RANK[entry[0]], default=(FRESH, ""))
-        reason = "; ".join(why for _, why in found)
-        if not found and is_record_name(named.path):
-            continue  # an unedited record is told by the files that it names
-        path, source = _told(named.path, home), _told(record.path, home)
+            problems.append((_OF_FILE[change], "does not exist" if change == "is missing" else change))
+        state, _ = max(problems, key=lambda entry: _RANK[entry[0]], default=(FRESH, ""))
+        reason = "; ".join(why for _, why in problems)
+        if not problems and is_record_name(named.path):
+            continue  # An unedited record is covered by the files that it names.
+        path, source = _relative(named.path, home), _relative(record.path, home)
         findings.append(Finding(path=path, state=state, reason=reason, record=source))
     return findings
 
 
 def _worst(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding for each file: a sidecar and a result may both name it."""
+    """One finding per file: a sidecar and a result may both name it."""
     kept: dict[Path, Finding] = {}
     for finding in findings:
         other = kept.get(finding.path)
@@ -238,8 +244,8 @@ def _worst(findings: Iterable[Finding]) -> list[Finding]:
     return [kept[path] for path in sorted(kept)]
 
 
-def _told(path: Path, home: Path) -> Path:
-    """A path from the checked folder, or as it is when it lies elsewhere."""
+def _relative(path: Path, home: Path) -> Path:
+    """Path relative to the checked folder; absolute on another drive."""
     real = Path(os.path.realpath(home))
     absolute = path if path.is_absolute() else Path(os.path.realpath(path.parent)) / path.name
     try:
@@ -253,5 +259,5 @@ def _reason(error: FileError, path: Path) -> str:
 
 
 def failing(findings: Iterable[Finding], *, strict: bool) -> Counter[str]:
-    """How many files are in each state that is not fresh; strictly, another version is none either."""
+    """Number of files by state other than fresh; with `strict`, another version counts as well."""
     return Counter(f.state for f in findings if not f.is_fresh or (strict and f.state == OTHER_VERSION))

@@ -1,4 +1,4 @@
-"""Figures for commissioning: margins, volumes, coverage and dose against formulas."""
+"""Commissioning: margins, volumes, coverage and dose against formulas."""
 
 import math
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ LETTERS: Final = {"R": "right", "L": "left", "A": "anterior", "P": "posterior", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One figure held against its truth.
+    """A measured value and its expected value.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class Figure:
         In `unit`.
     unit : str
     source : str
-        Where the expected value comes from.
+        Source of the expected value.
     because : str
-        Where the tolerance comes from.
+        Source of the tolerance.
     """
 
     case: str
@@ -54,28 +54,28 @@ class Figure:
 
     @property
     def deviation(self) -> float:
-        """Found less expected."""
+        """Measured minus expected."""
         return self.found - self.expected
 
     @property
     def passed(self) -> bool:
-        """Whether the deviation is within the tolerance; never for NaN."""
+        """Whether the deviation is within the tolerance; False for NaN."""
         return abs(self.deviation) <= self.tolerance
 
 
 def run_commissioning() -> tuple[Figure, ...]:
-    """Every figure of the table."""
+    """Compute all values of the commissioning table."""
     return (*_margins(), *_volumes(), *_coverage(), *_dose())
 
 
-ASKED = "margin asked"
-ALIGNED = "0.1 mm: extremes are read off the edges of a 1 mm lattice, h²/8r of both surfaces"
+ASKED = "requested margin"
+ALIGNED = "0.1 mm: extremes are taken on a 1 mm lattice, h²/8r of both surfaces"
 TURNED = "0.15 mm: as above, and an oblique grid is resampled for the margin"
-SLICES = "0.15 mm: the surface between voxels is reconstructed alike before and after"
+SLICES = "0.15 mm: the surface is reconstructed in the same way before and after"
 
 
 def _margins() -> Iterator[Figure]:
-    """Margins reached in six directions."""
+    """Achieved margins in six directions."""
     fine = (1.0, 1.0, 1.0)
     plain: dict[str, tuple[Region | Mask, Margin, float, str]] = {
         "sphere 20 mm": (_region(solids.sphere(20), fine), UNEQUAL, 0.1, ALIGNED),
@@ -107,7 +107,7 @@ OBLIQUE = "thick slices, and resampled for the margin"
 
 
 def _volumes() -> Iterator[Figure]:
-    """Volumes after growing, against closed forms."""
+    """Volumes after expansion, against closed forms."""
     fine, half = (1.0, 1.0, 1.0), (0.5, 0.5, 0.5)
     semi = (25.0, 18.0, 12.0)
     ball = "Minkowski sum of ball and octant body, by quadrature"
@@ -151,7 +151,7 @@ def _volumes() -> Iterator[Figure]:
 
 
 def _coverage() -> Iterator[Figure]:
-    """Coverage of one sphere in another, and how often it is contained."""
+    """Coverage of one sphere in another, and the probability of containment."""
     inner, outer = _region(solids.sphere(20), (1, 1, 1)), _region(solids.sphere(25), (1, 1, 1))
     for away in (6.0, 8.0, 10.0):
         shift = away * np.array([[2.0, -1.0, 2.0]]) / 3
@@ -195,13 +195,13 @@ def _dose() -> Iterator[Figure]:
             "D98 %": 100 * _dose_of_share(0.98, away, edge),
             "D95 %": 100 * _dose_of_share(0.95, away, edge),
         }
-        found = {"Dmin": metrics.dmin_gy, "D98 %": metrics.d98_gy, "D95 %": metrics.d95_gy}
+        measured = {"Dmin": metrics.dmin_gy, "D98 %": metrics.d98_gy, "D95 %": metrics.d95_gy}
         for name, value in expected.items():
             yield Figure(
                 case=f"sphere 20 mm in the dose of sphere 25 mm, {away:g} mm off",
                 quantity=f"{name}, of the prescription",
                 expected=value,
-                found=found[name],
+                found=measured[name],
                 tolerance=0.5,
                 unit="%",
                 source="penumbra Φ over distance; volume common to two spheres",
@@ -210,7 +210,7 @@ def _dose() -> Iterator[Figure]:
 
 
 def lens_share(inner: float, outer: float, away: float) -> float:
-    """Share of a sphere that lies in another one at a distance.
+    """Share of a sphere inside another sphere at a distance.
 
     Examples
     --------
@@ -226,8 +226,8 @@ def lens_share(inner: float, outer: float, away: float) -> float:
 
 
 def _dose_of_share(share: float, away: float, edge: float) -> float:
-    """The dose that a share of the displaced sphere gets at least."""
-    low, high = 1.0, 60.0  # radius of the isodose that holds the share
+    """Dose that is reached or exceeded in a share of the displaced sphere."""
+    low, high = 1.0, 60.0  # radius of the isodose that contains the share
     for _ in range(80):
         middle = (low + high) / 2
         low, high = (low, middle) if lens_share(20, middle, away) >= share else (middle, high)
@@ -239,5 +239,5 @@ def _region(level: solids.Level, spacing: tuple[float, float, float], axes: soli
 
 
 def _scan(name: str, radius: float, axes: solids.Floats | None = None) -> Mask:
-    """A sphere as a CT's voxels of 0.98 × 0.98 × 5 mm hold it."""
+    """Sphere sampled on CT voxels of 0.98 × 0.98 × 5 mm."""
     return solids.as_mask(solids.sphere(radius), solids.grid_for(radius + 15, (0.98, 0.98, 5.0), axes), name)

@@ -1,7 +1,7 @@
-"""An asymmetric body through each file format and back.
+"""Round trips of an asymmetric body through every file format.
 
-To add a format, add a line to `FORMATS`: how a mask is written to a file or folder, how it is read again, what has to
-be installed for that, and on which of the grids it can lie.
+To add a format, add a line to `FORMATS`: how a mask is written and read back, which module is required, and on which
+grids the format can store it.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ from ptvkit.io.dicom.made_series import write_series
 from ptvkit.io.formats import read_structure, write_segments
 from ptvkit.io.nibabel_reader import read_mask_with_nibabel
 from ptvkit.io.nifti import read_mask, write_mask
-from ptvkit.io.segment import Frame, Segment, Wish
+from ptvkit.io.segment import Frame, Segment, WriteOptions
 from ptvkit.trust.orientation import body, grids, reach, went
 
 Kind = Literal["all", "axis-aligned", "right-handed", "some", "axial"]
@@ -28,23 +28,23 @@ Kind = Literal["all", "axis-aligned", "right-handed", "some", "axial"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundTrip:
-    """A way out of the program and back.
+    """Writing to a format and reading back.
 
     Attributes
     ----------
     write : callable
-        ``write(mask, path)``: writes the mask to `path`, or to a folder of that name.
+        ``write(mask, path)`` writes the mask to a file or folder `path`.
     read : callable
-        ``read(path)``: the mask or region that is found there.
+        ``read(path)`` returns the mask or region.
     ending : str
-        Of the path, as in ``".nii.gz"``; may be empty.
+        File ending, such as ``".nii.gz"``; may be empty.
     needs : str
-        The module that has to be installed; empty when nothing has.
+        Required module; empty when there is none.
     grids : {"all", "axis-aligned", "right-handed", "some", "axial"}
-        On which grids it is tried: all 48 axis orders and oblique ones; those along the patient's axes; those whose
-        axes are right-handed, as DICOM's are; one in ten of all; the usual order of an axial scan (L, P, S).
+        Grids to test: all 48 axis orders and oblique grids; grids along the patient axes; right-handed grids, as in
+        DICOM; every tenth grid; the usual order of an axial scan (L, P, S).
     tolerance_mm : float
-        How far a side may be off at the far end.
+        Accepted deviation of an arm's length.
     """
 
     write: Callable[[Mask, Path], object]
@@ -56,17 +56,17 @@ class RoundTrip:
 
 
 def _through(ending: str, *, frame: Frame | None = None, kind: str | None = None, **more: Any) -> RoundTrip:
-    """A way through a format of the table in `ptvkit.io.formats`."""
+    """Round trip through a format of `ptvkit.io.formats`."""
 
     def write(mask: Mask, path: Path) -> None:
         scan = write_series(path.with_name(f"{path.stem}-scan"), mask.grid) if ending == ".dcm" else None
-        write_segments(path, [Segment(name="body", shape=mask)], Wish(frame=frame, reference=scan), kind=kind)
+        write_segments(path, [Segment(name="body", shape=mask)], WriteOptions(frame=frame, reference=scan), kind=kind)
 
     return RoundTrip(write=write, read=lambda path: read_structure(path, frame=frame), ending=ending, **more)
 
 
 SURFACE_MM: Final = 2.0
-"""Contours and meshes hold the surface between voxels, which rounds the arms' ends; arms differ by 5 mm and more."""
+"""Contours and meshes hold the sub-voxel surface, which rounds the ends of the arms; arms differ by at least 5 mm."""
 FORMATS: Final[dict[str, RoundTrip]] = {
     "NIfTI .nii": RoundTrip(write=write_mask, read=read_mask, ending=".nii"),
     "NIfTI .nii.gz": RoundTrip(write=write_mask, read=read_mask, ending=".nii.gz"),
@@ -79,26 +79,26 @@ FORMATS: Final[dict[str, RoundTrip]] = {
     "DICOM SEG": _through(".dcm", kind="seg", needs="highdicom", grids="right-handed"),
     "RTSTRUCT": _through(".dcm", needs="pydicom", grids="right-handed", tolerance_mm=SURFACE_MM),
 }
-"""A format that another room adds is one line here."""
+"""Round trips by format name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journey:
-    """What became of the body in one format.
+    """Result of the round trips through one format.
 
     Attributes
     ----------
     name : str
     state : {"passed", "failed", "not installed"}
     tried : int
-        On how many grids.
+        Number of grids.
     went : mapping
-        Where each side was found, by its letter: on the first grid on which one went astray, else on the last.
+        Direction of every arm when read back, by letter: on the first grid with an error, else on the last.
     off_mm : float
-        The most that a side was off, over all grids.
+        Largest deviation of an arm's length over all grids.
     tolerance_mm : float
     reason : str
-        Why it failed, or what to install.
+        Reason of a failure, or the module to install.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Journey:
 
 
 def run_formats(formats: Mapping[str, RoundTrip] = FORMATS) -> tuple[Journey, ...]:
-    """Send the body through each format.
+    """Write the body to every format and read it back.
 
     Examples
     --------
@@ -129,28 +129,28 @@ def _journey(name: str, trip: RoundTrip, bodies: Mapping[str, Mask]) -> Journey:
             name=name, state="not installed", tried=0, went={}, off_mm=0.0, tolerance_mm=trip.tolerance_mm,
             reason=f"{trip.needs} is not installed",
         )  # fmt: skip
-    found: dict[str, str] = {}
+    directions: dict[str, str] = {}
     worst, tried, reason = 0.0, 0, ""
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as folder:
         for number, (place, mask) in enumerate(_tried(trip.grids, bodies)):
-            there = reach(mask)
+            expected = reach(mask)
             tried += 1
             try:
-                path = Path(room) / f"{number}{trip.ending}"
+                path = Path(folder) / f"{number}{trip.ending}"
                 trip.write(mask, path)
                 back = reach(trip.read(path))
             except PtvkitError as error:
                 reason, back = str(error).replace(str(path), f"a mask on {place}"), {}
-            found = went(there, back, trip.tolerance_mm)
-            worst = max([worst, *(abs(there[letter] - back[letter]) for letter in back)])
-            astray = [f"{a} went to {b}" if b != "?" else f"{a} is lost" for a, b in found.items() if a != b]
-            if astray:
-                reason = reason or f"on a {place} grid: {', '.join(astray)}"
+            directions = went(expected, back, trip.tolerance_mm)
+            worst = max([worst, *(abs(expected[letter] - back[letter]) for letter in back)])
+            errors = [f"{a} became {b}" if b != "?" else f"{a} is lost" for a, b in directions.items() if a != b]
+            if errors:
+                reason = reason or f"on a {place} grid: {', '.join(errors)}"
                 break
     state: Literal["passed", "failed"] = "failed" if reason or not tried else "passed"
     return Journey(
-        name=name, state=state, tried=tried, went=found, off_mm=worst, tolerance_mm=trip.tolerance_mm,
-        reason=reason or ("" if tried else "tried on no grid"),
+        name=name, state=state, tried=tried, went=directions, off_mm=worst, tolerance_mm=trip.tolerance_mm,
+        reason=reason or ("" if tried else "tested on no grid"),
     )  # fmt: skip
 
 

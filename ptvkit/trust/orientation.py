@@ -1,4 +1,4 @@
-"""Which way is which: an asymmetric body that shows, after any journey, where each of its sides has gone."""
+"""Orientation test: an asymmetric body that shows exchanged or flipped axes after a round trip."""
 
 from collections.abc import Mapping
 from itertools import permutations, product
@@ -15,7 +15,7 @@ from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
 
 ARMS_MM: Final[Mapping[str, float]] = {"R": 12.0, "L": 17.0, "A": 22.0, "P": 27.0, "S": 33.0, "I": 39.0}
-"""How far the body reaches in each direction from its centre; no two alike, and further apart than a voxel is long."""
+"""Arm lengths from the centre, mm; all differ by more than a voxel."""
 HALF_MM: Final = 4.0
 """Half the thickness of an arm."""
 CENTRE: Final = np.array([-31.0, 17.5, 64.0])
@@ -25,26 +25,26 @@ TURNS: Final[Mapping[str, tuple[float, float, float]]] = {
     "oblique 2": (-30, 20, 5),
     "oblique 3": (4, 35, -25),
 }
-"""Degrees about the patient's axes."""
+"""Rotations about the patient axes, degrees."""
 
 
 def grids() -> dict[str, Grid]:
-    """Grids on which the body fits: each of the 48 orders and senses of array axes, and oblique ones, by name."""
-    found = {}
+    """Grids for the body by name: all 48 orders and directions of the array axes, and oblique grids."""
+    by_name = {}
     for order in permutations(range(3)):
         for signs in product((1.0, -1.0), repeat=3):
             axes = np.zeros((3, 3))
             axes[list(order), range(3)] = signs
             grid = _around(axes)
-            found["".join(grid.codes)] = grid
+            by_name["".join(grid.codes)] = grid
     for name, degrees in TURNS.items():
         axes = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
-        found[name] = _around(axes * (-1.0, -1.0, 1.0))
-    return found
+        by_name[name] = _around(axes * (-1.0, -1.0, 1.0))
+    return by_name
 
 
 def body(grid: Grid) -> Mask:
-    """The body on a grid: six arms of unequal length, along the patient's directions whatever the grid's are."""
+    """The body on a grid: six arms of unequal length along the patient directions."""
     points = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) - CENTRE
     inside = np.zeros(grid.shape, bool)
     for axis, (plus, minus) in enumerate((("R", "L"), ("A", "P"), ("S", "I"))):
@@ -56,7 +56,7 @@ def body(grid: Grid) -> Mask:
 
 
 def reach(structure: Mask | Region) -> dict[str, float]:
-    """How far a structure reaches from the body's centre in each direction, mm."""
+    """Extent of a structure from the body's centre by direction, mm."""
     return {
         letter: (value - CENTRE[DIRECTIONS[letter].axis]) * DIRECTIONS[letter].sign
         for letter, value in extent(structure).items()
@@ -64,7 +64,7 @@ def reach(structure: Mask | Region) -> dict[str, float]:
 
 
 def went(there: Mapping[str, float], back: Mapping[str, float], tolerance_mm: float) -> dict[str, str]:
-    """Where each side of the body is found: its letter when all is well, another's when not, "?" when nowhere.
+    """Direction in which every arm is read back: its own letter, another letter, or "?" for a lost arm.
 
     Examples
     --------
@@ -72,15 +72,15 @@ def went(there: Mapping[str, float], back: Mapping[str, float], tolerance_mm: fl
     >>> went(there, {"R": 17, "L": 12, "A": 22, "P": 27, "S": 39.2, "I": 50}, 0.5)
     {'R': 'L', 'L': 'R', 'A': 'A', 'P': 'P', 'S': '?', 'I': 'S'}
     """
-    found = {}
+    directions = {}
     for letter, length in there.items():
         near = min(back, key=lambda other: (abs(back[other] - length), other != letter), default="")
-        found[letter] = near if near and abs(back[near] - length) <= tolerance_mm else "?"
-    return found
+        directions[letter] = near if near and abs(back[near] - length) <= tolerance_mm else "?"
+    return directions
 
 
 def _around(axes: NDArray[np.float64]) -> Grid:
-    """A grid with these unit axes, its middle off the body's centre, that holds the body with room to spare."""
+    """Grid with these unit axes that contains the body; its centre differs from the body's centre."""
     n = np.ceil(2 * (max(ARMS_MM.values()) + 8) / np.asarray(SPACING)).astype(int) + (1, 0, 3)
     affine = np.eye(4)
     affine[:3, :3] = axes * SPACING

@@ -1,4 +1,4 @@
-"""The records that results carry: which files were made, from which inputs."""
+"""Records of results: derived files and their inputs."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from ptvkit.errors import FileError
 from ptvkit.io.files import open_input
 
 RESULTS: Final = ("targets.json", "coverage.json", "dose.json")
-"""Names under which results are written: one that cannot be read is damaged, where another JSON file is not ours."""
+"""File names of results. An unreadable file of such a name is damaged; other JSON files are ignored."""
 ENDINGS: Final = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".stl", ".dcm")
-"""Files that a run writes with a sidecar. A format that is added is told here."""
+"""File endings of derived files with a sidecar; to be extended with every new format."""
 MOST_FILES: Final = 200_000
 DEEPEST: Final = 16
 _MOST_BYTES: Final = 1 << 28
@@ -21,7 +21,7 @@ _MOST_BYTES: Final = 1 << 28
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """A file as a record names it: its path, from the record's folder, and the SHA-256 that it had."""
+    """File named by a record: its path and recorded SHA-256."""
 
     path: Path
     sha256: str
@@ -29,15 +29,15 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A sidecar or a result's JSON.
+    """Sidecar or result JSON file.
 
     Attributes
     ----------
     path : Path
     made, inputs : tuple of Named
-        Derived files, and what they came from.
+        Derived files, and their inputs.
     version : str
-        Of the ptvkit that wrote it; empty when it does not say.
+        Version of ptvkit that wrote it; empty when not recorded.
     """
 
     path: Path
@@ -47,30 +47,30 @@ class Record:
 
 
 def walk(folder: Path) -> list[Path]:
-    """Files in a folder and below, hidden ones left out, links to folders not followed.
+    """Files of a folder and its subfolders, without hidden files and linked folders.
 
     Raises
     ------
     FileError
-        When there are too many, or a folder cannot be listed.
+        When there are too many files, or a folder cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
         raise FileError(f"{error.filename}: cannot be listed ({error.strerror}); change its permissions") from error
 
-    found: list[Path] = []
+    files: list[Path] = []
     for home, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if folders and len(Path(home).relative_to(folder).parts) >= DEEPEST:
             raise FileError(f"{home}: folders are more than {DEEPEST} deep; give one nearer to the results")
-        found += [Path(home) / name for name in sorted(names) if not name.startswith(".")]
-        if len(found) > MOST_FILES:
+        files += [Path(home) / name for name in sorted(names) if not name.startswith(".")]
+        if len(files) > MOST_FILES:
             raise FileError(f"{folder}: holds more than {MOST_FILES} files; give a folder nearer to the results")
-    return found
+    return files
 
 
 def is_derived(path: Path) -> bool:
-    """Whether a file has an ending that a run writes with a sidecar."""
+    """Whether a file has the ending of a derived file."""
     return path.name.lower().endswith(ENDINGS)
 
 
@@ -80,12 +80,12 @@ def is_record_name(path: Path) -> bool:
 
 
 def read_record(path: Path) -> Record | None:
-    """A record, or None when a JSON file is none.
+    """Read a record; None for other JSON files.
 
     Raises
     ------
     FileError
-        When it is a record by its name, and damaged.
+        When a file with the name of a record is damaged.
     """
     is_ours = is_record_name(path)
     try:
@@ -93,14 +93,14 @@ def read_record(path: Path) -> Record | None:
         schema = content.get("schema") if isinstance(content, dict) else None
         if not isinstance(schema, str) or not schema.startswith("ptvkit-"):
             if is_ours:
-                raise FileError(f"{path}: is not a record that ptvkit wrote, or is damaged; make its files again")
+                raise FileError(f"{path}: is not a record that ptvkit wrote, or is damaged; write its files again")
             return None
         if not is_ours and "inputs" not in content:
             return None
         return _record(path, content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         if is_ours:
-            raise FileError(f"{path}: is damaged; make its files again") from None
+            raise FileError(f"{path}: is damaged; write its files again") from None
         return None
 
 
@@ -125,13 +125,13 @@ def _record(path: Path, content: dict[str, Any]) -> Record:
 def _named(record: Path, entry: dict[str, Any]) -> Named:
     path, sha256 = entry["path"], entry["sha256"]
     if not (isinstance(path, str) and isinstance(sha256, str) and path) or "\0" in path:
-        raise ValueError("a path and a hash are texts")
-    # Real paths: ".." from a folder behind a link leads elsewhere.
+        raise ValueError("path and hash must be text")
+    # Symbolic links are resolved: ".." from a linked folder leads elsewhere.
     return Named(path=Path(os.path.realpath(Path(os.path.realpath(record.parent)) / path)), sha256=sha256)
 
 
 def records_of(paths: list[Path]) -> Iterator[tuple[Path, Record | FileError]]:
-    """Each record among files, or why it cannot be read."""
+    """Records among files, or the error for unreadable ones."""
     for path in paths:
         if path.suffix.lower() != ".json":
             continue

@@ -1,4 +1,4 @@
-"""The self-test: whether this installation, on this machine, does what it says."""
+"""Self-test: whether this installation reproduces reference results on this machine."""
 
 import os
 import platform
@@ -21,14 +21,14 @@ NOTE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTest:
-    """What a self-test found.
+    """Result of a self-test.
 
     Attributes
     ----------
     journeys : tuple of Journey
-        The asymmetric body through each format.
+        Round trips of the asymmetric body, by format.
     figures : tuple of Figure
-        The commissioning table.
+        Commissioning table.
     seconds : float
     created : datetime
     machine : str
@@ -44,7 +44,7 @@ class SelfTest:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What failed, a line each; empty when all passed."""
+        """Failures, one line each; empty when all passed."""
         formats = [f"{one.name}: {one.reason}" for one in self.journeys if one.state == "failed"]
         figures = [
             f"{one.case}, {one.quantity}: {one.found:.4g}, expected {one.expected:.4g} ± {one.tolerance:.2g} {one.unit}"
@@ -55,12 +55,12 @@ class SelfTest:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed; formats that are not installed count neither way."""
+        """Whether nothing failed; formats that are not installed are ignored."""
         return not self.failures
 
 
 def run_self_test(formats: Mapping[str, RoundTrip] = FORMATS) -> SelfTest:
-    """Run both parts; some seconds."""
+    """Run both parts; takes some seconds."""
     started = perf_counter()
     journeys, figures = run_formats(formats), run_commissioning()
     return SelfTest(
@@ -73,13 +73,13 @@ def run_self_test(formats: Mapping[str, RoundTrip] = FORMATS) -> SelfTest:
     )
 
 
-def as_json(found: SelfTest) -> dict[str, Any]:
-    """A self-test as plain values."""
+def as_json(result: SelfTest) -> dict[str, Any]:
+    """Self-test as JSON values."""
     return {
         "schema": SCHEMA,
         "note": NOTE,
-        "passed": found.passed,
-        "failures": list(found.failures),
+        "passed": result.passed,
+        "failures": list(result.failures),
         "formats": [
             {
                 "name": one.name,
@@ -90,7 +90,7 @@ def as_json(found: SelfTest) -> dict[str, Any]:
                 "tolerance_mm": one.tolerance_mm,
                 "reason": one.reason,
             }
-            for one in found.journeys
+            for one in result.journeys
         ],
         "commissioning": [
             {
@@ -104,10 +104,10 @@ def as_json(found: SelfTest) -> dict[str, Any]:
                 "source": one.source,
                 "tolerance_because": one.because,
             }
-            for one in found.figures
+            for one in result.figures
         ],
-        "seconds": round(found.seconds, 2),
-        "created": found.created.isoformat(timespec="seconds"),
-        "machine": found.machine,
-        "versions": dict(found.versions),
+        "seconds": round(result.seconds, 2),
+        "created": result.created.isoformat(timespec="seconds"),
+        "machine": result.machine,
+        "versions": dict(result.versions),
     }

@@ -1,4 +1,4 @@
-"""Solids whose truth is known: as regions with an exact surface, and as masks on a scan's voxels."""
+"""Analytic solids: as regions with an exact surface, and as masks on a scan's voxels."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from ptvkit.geometry.region import Region
 Floats = NDArray[np.float64]
 Level = Callable[[Floats], Floats]
 CENTRE: Final = np.array([-23.2, 41.7, 88.4])
-"""Of each solid in the patient, so that nothing lies around the origin by luck."""
+"""Centre of all solids, away from the origin so that frame errors show."""
 TURN: Final = Rotation.from_euler("xyz", [20, -15, 30], degrees=True).as_matrix()
 
 
@@ -29,8 +29,8 @@ def box(half: Sequence[float]) -> Level:
 
     def level(points: Floats) -> Floats:
         beyond = np.abs(points) - np.asarray(half)
-        found: Floats = np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(axis=-1), 0)
-        return found
+        distance: Floats = np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(axis=-1), 0)
+        return distance
 
     return level
 
@@ -40,27 +40,27 @@ def rod(radius: float, half: float) -> Level:
 
     def level(points: Floats) -> Floats:
         beyond = np.stack([np.linalg.norm(points[..., :2], axis=-1) - radius, np.abs(points[..., 2]) - half], axis=-1)
-        found: Floats = np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(axis=-1), 0)
-        return found
+        distance: Floats = np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(axis=-1), 0)
+        return distance
 
     return level
 
 
 def ellipsoid(semi_axes: Sequence[float]) -> Level:
-    """A level of an ellipsoid: right in sign and zero, a distance to first order at its surface."""
+    """Level of an ellipsoid: exact sign and zero, a distance to first order at the surface."""
     axes = np.asarray(semi_axes, float)
 
     def level(points: Floats) -> Floats:
         size = np.linalg.norm(points / axes, axis=-1)
         slope = np.linalg.norm(points / axes**2, axis=-1)
-        found: Floats = size * (size - 1) / np.maximum(slope, 1e-9)
-        return found
+        distance: Floats = size * (size - 1) / np.maximum(slope, 1e-9)
+        return distance
 
     return level
 
 
 def grid_for(reach: float, spacing: Sequence[float], axes: Floats | None = None) -> Grid:
-    """A grid around the solids' centre, its lattice off it, with room for `reach` mm on every side."""
+    """Grid around the solids' centre with `reach` mm on every side; the centre is not on the lattice."""
     step = np.asarray(spacing, float)
     n = 2 * np.ceil(reach / step).astype(int) + (1, 2, 1)
     affine = np.eye(4)
@@ -70,17 +70,17 @@ def grid_for(reach: float, spacing: Sequence[float], axes: Floats | None = None)
 
 
 def as_region(level: Level, grid: Grid) -> Region:
-    """The solid with its own surface."""
+    """Solid as a region."""
     return Region(level=level(_points(grid)).astype(np.float32), grid=grid)
 
 
 def as_mask(level: Level, grid: Grid, name: str) -> Mask:
-    """The solid as a scan's voxels hold it."""
+    """Solid sampled on a scan's voxels."""
     return Mask.from_array(level(_points(grid)) <= 0, grid.affine, name=name)
 
 
 def octant_box_mm3(sides: Sequence[float], margin_sums: Sequence[float]) -> float:
-    """Volume of a box grown by six margins; of each axis, the sum of its two."""
+    """Volume of a box expanded by six margins; `margin_sums` are the sums of the two margins per axis."""
     (a, b, c), (x, y, z) = sides, margin_sums
     flat = b * c * x + a * c * y + a * b * z
     edges = math.pi / 4 * (a * y * z + b * x * z + c * x * y)
@@ -88,7 +88,7 @@ def octant_box_mm3(sides: Sequence[float], margin_sums: Sequence[float]) -> floa
 
 
 def steiner_mm3(volume: float, surface: float, mean_curvature: float, margin: float) -> float:
-    """Volume of a convex solid grown by the same margin everywhere (Steiner's formula)."""
+    """Volume of a convex solid expanded by a uniform margin (Steiner's formula)."""
     return volume + surface * margin + mean_curvature * margin**2 + 4 / 3 * math.pi * margin**3
 
 

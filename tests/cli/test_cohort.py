@@ -153,7 +153,7 @@ def test_what_is_refused_leaves_nothing(predictions: Path, tmp_path: Path, capsy
     out = tmp_path / "out"
     for given, says in (
         (["--each", tmp_path / "bare"], "holds no case"),
-        (["--each", tmp_path / "not"], "is no folder"),
+        (["--each", tmp_path / "not"], "is not a folder"),
         (["--each", predictions, predictions / "case_0.nii.gz"], "leave this out"),
         (["--each", predictions, "--workers", 0], "needs 1 or more"),
         ([predictions / "case_0.nii.gz", "--resume"], "is for many cases"),

@@ -142,7 +142,7 @@ def test_other_grids_are_resampled_and_said(
         (["--breathing", "liver-compression"], "breathing.reference: field required"),
         (["--breathing", "liver-compression", "--reference", "deep"], "reference: use 'time_mean', 'exhale'"),
         (["--study", "no.toml"], "no.toml: no such file"),
-        (["--trace", "trace.csv", "--reference", "time_mean"], "axes= is not told"),
+        (["--trace", "trace.csv", "--reference", "time_mean"], "axes= is missing"),
         (["--trace", "trace.csv", "--axes", "RAS", "--reference", "exhale"], "does not tell which end is inhale"),
         (["--trace", "bare.csv", "--axes", "RAS", "--reference", "time_mean"], "column x has no unit"),
         (["--trace", "nan.csv", "--axes", "RAS", "--reference", "time_mean"], "line 3: y is 'nan', not a number"),
@@ -213,7 +213,7 @@ def test_trace(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert found["breaths"]["axis"][2] < -0.9
     assert sum(found["duty"]) == pytest.approx(1)
     assert main(["trace", str(trace)]) == 2
-    assert "axes= is not told" in capsys.readouterr().err
+    assert "axes= is missing" in capsys.readouterr().err
     assert main(["trace", str(trace), "--axes", "RAS", "--picture", str(trace)]) == 2
     assert trace.read_text(encoding="utf-8") == TRACE
 

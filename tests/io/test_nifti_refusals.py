@@ -206,7 +206,7 @@ def test_values_that_are_not_labels(tmp_path: Path, nifti_bytes: Encode, voxels:
 def test_empty_masks_and_images_for_masks(tmp_path: Path, nifti_bytes: Encode) -> None:
     path = tmp_path / "gtv.nii"
     path.write_bytes(nifti_bytes(np.zeros((7, 9, 11), np.uint8)))
-    refused(path, MaskError, "is empty, no voxel is inside")
+    refused(path, MaskError, "is empty: no voxel is inside")
     refused(path, MaskError, "no label 4; every voxel is 0", lambda p: read_mask(p, label=4))
     path.write_bytes(nifti_bytes(np.arange(13 * 9 * 11, dtype=np.int16).reshape(13, 9, 11) - 1000))
     refused(path, MaskError, "holds 1286 values besides 0, more like an image than a segmentation")

@@ -99,9 +99,9 @@ def test_names_of_the_first_version(
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ('{"labels": {"backgr', "no JSON, or cut short"),
-        ("[1]", 'no table "labels"'),
-        ('{"labels": {}}', 'no table "labels"'),
+        ('{"labels": {"backgr', "is not JSON, or is truncated"),
+        ("[1]", 'has no "labels" table'),
+        ('{"labels": {}}', 'has no "labels" table'),
         ('{"labels": {"a": 1.5}}', "label 'a' is 1.5"),
         ('{"labels": {"a": true}}', "label 'a' is True"),
         ('{"labels": {"a": []}}', r"label 'a' is \[\]"),

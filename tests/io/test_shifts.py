@@ -42,8 +42,8 @@ def test_couch_coordinates(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("patient,", "who,", "no column tells the patient"),
-        ("SI_mm", "note", "no column tells SI; a set-up shift has three axes"),
+        ("patient,", "who,", "no column holds the patient"),
+        ("SI_mm", "note", "no column holds SI; a set-up shift has three axes"),
         ("b,2,2", "b,1,2", "line 5: the same patient and fraction as in line 3"),
         ("0.5", "half", "line 3: SI is 'half', not a number"),
     ],
@@ -55,5 +55,5 @@ def test_what_is_no_table(table: Path, old: str, new: str, says: str) -> None:
 
 
 def test_the_sign_is_asked_for(table: Path) -> None:
-    with pytest.raises(MotionError, match="say whether the shifts are the anatomy's displacement"):
+    with pytest.raises(MotionError, match="use 'displacement'"):
         read_shifts(table, sign="plus", axes="RAS")  # type: ignore[arg-type]

@@ -86,7 +86,7 @@ def test_units_that_the_header_lacks_have_to_be_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({}, "axes= is not told; give 'IEC61217' with patient_position="),
+        ({}, "axes= is missing; give 'IEC61217' with patient_position="),
         ({"axes": "IEC61217"}, "need patient_position=: HFS, HFP"),
         ({"axes": "IEC61217", "patient_position": "sitting"}, "patient_position 'sitting': use one of HFS"),
         ({"axes": "RLA"}, "one of each of R/L, A/P, S/I"),
@@ -108,9 +108,9 @@ def test_axes_are_asked_for(tmp_path: Path, given: dict[str, str], says: str) ->
         ("t_s,x_mm,y_mm,z_mm", [], "has no rows under a header"),
         ("t_s,x_mm,y_mm,z_mm", [(0, 1, 2, 3)], "holds 1 sample; a trace needs at least 2"),
         ("0.0,1.0,2.0,3.0", ROWS, "the first line has no column names"),
-        ("a_s,x_mm,y_mm,z_mm", ROWS, "no column tells the time; found a, x, y, z"),
-        ("t_s,u_mm,v_mm,w_mm", ROWS, "no column tells a position; found t, u, v, w"),
-        ("t_s,x_mm,X_mm,z_mm", ROWS, "two columns tell the LR axis"),
+        ("a_s,x_mm,y_mm,z_mm", ROWS, "no column holds the time; found a, x, y, z"),
+        ("t_s,u_mm,v_mm,w_mm", ROWS, "no column holds a position; found t, u, v, w"),
+        ("t_s,x_mm,X_mm,z_mm", ROWS, "two columns hold the LR axis"),
         ("t_s,x_ms,y_mm,z_mm", ROWS, "column x is in 'ms'; known units are mm, cm, m"),
     ],
 )
@@ -145,7 +145,7 @@ def test_missing_axes_and_rotations_are_told(tmp_path: Path) -> None:
     with pytest.warns(PtvkitWarning) as told:
         found = read_trace(csv(tmp_path / "a.csv", "t_s,SI_mm,pitch_deg", rows), axes="RAI")
     messages = " | ".join(str(warning.message) for warning in told)
-    assert "no column tells LR, AP; motion there counts as 0" in messages
+    assert "no column holds LR, AP; that motion is taken as 0" in messages
     assert "column pitch holds rotations, which are not read" in messages
     np.testing.assert_allclose(found.displacement_mm, [[0, 0, -1], [0, 0, -2]])
 
@@ -155,7 +155,7 @@ def test_a_surrogate_needs_a_scale(tmp_path: Path) -> None:
     found = read_trace(path, column="z_mm", scale=(0, 0.5, -2))
     signal = MOVED[:, 2] - MOVED[:, 2].mean()
     np.testing.assert_allclose(found.displacement_mm, np.outer(signal, [0, 0.5, -2]))
-    with pytest.raises(MotionError, match="column= is needed to tell the surrogate's signal; use one of x, y, z"):
+    with pytest.raises(MotionError, match="choose one with column=: x, y, z"):
         read_trace(path, scale=(0, 0, -1))
     with pytest.raises(MotionError, match="has no column 'w'; use one of x, y, z"):
         read_trace(path, column="w", scale=(0, 0, -1))

@@ -175,7 +175,7 @@ def test_tensors_and_arrays_without_a_place_need_one(torch: Any, own: Any, array
     assert type(made) is np.ndarray
     np.testing.assert_array_equal(made[0], ptv)
     for image in (torch.as_tensor(array[None]), array[None]):
-        with pytest.raises(MaskError, match="does not say where it lies"):
+        with pytest.raises(MaskError, match="has no affine"):
             own.ExpandTarget(MARGIN)(image)
     for image in (array, array[None, None], [1], None):
         with pytest.raises(MaskError, match="needs \\(channel, I, J, K\\)"):

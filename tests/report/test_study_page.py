@@ -93,7 +93,7 @@ def test_page_stands_alone_and_escapes_what_it_is_given(page: Path) -> None:
     assert content["cases"] == ["one", "two"]
     assert {"contained", "dmin_95", "ptv_cc"} <= {figure["key"] for figure in content["figures"]}
     assert "three" in text
-    assert text.index("Cases that failed") < text.index("What was asked")
+    assert text.index("Cases that failed") < text.index("Request")
     assert "targets.ptv</th>" not in text
     assert "2, 2, 2" in text  # Σ of the error in words
     assert page.stat().st_size < 5_000_000
@@ -119,7 +119,7 @@ def test_answer_is_the_smallest_that_does_it_in_every_case() -> None:
     assert "PTV margin 8 mm (92%" in said
     assert "2 of 3 cells reach it" in said
     assert answer(chosen(rows[:2], ["m"]), ["m"]).startswith("No cell is shown to reach 90% of patients contained")
-    assert answer(chosen([], []), []).startswith("No case could be run")
+    assert answer(chosen([], []), []).startswith("No case could be simulated")
 
 
 def test_answer_claims_only_what_its_interval_supports() -> None:
@@ -142,7 +142,7 @@ def test_no_case_could_be_run(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(STUDY, encoding="utf-8")
     outcome = run_study(tmp_path / "study.toml", tmp_path / "out")
     assert isinstance(outcome, Outcome)
-    assert "No case could be run" in write_study_page(
+    assert "No case could be simulated" in write_study_page(
         plan_study(tmp_path / "study.toml"), outcome, tmp_path / "out"
     ).read_text(encoding="utf-8")
 
@@ -176,7 +176,7 @@ def test_a_click_opens_the_cell_or_shows_its_command(page: Path, tmp_path: Path)
         assert said == {"command", "opened"}
         assert data["chosen"]
         view.goto(failed.as_uri())
-        assert "No case could be run" in view.inner_text("main")
+        assert "No case could be simulated" in view.inner_text("main")
         view.context.browser.close()
     assert told == []
 

@@ -125,7 +125,7 @@ def test_another_version_is_told(
     monkeypatch.setattr("ptvkit.trust.check.version", lambda name: "99.0")
     assert set(states(home).values()) == {"other version"}
     assert main(["check", str(home)]) == 0
-    assert f"made by ptvkit {made_by}, this is 99.0" in capsys.readouterr().out
+    assert f"written by ptvkit {made_by}, this is 99.0" in capsys.readouterr().out
     assert main(["check", str(home), "--strict"]) == 3
 
 
@@ -167,7 +167,7 @@ def test_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_text("a")
-    for given, said in (("none", "no such file or folder"), (".", "holds nothing that ptvkit made")):
+    for given, said in (("none", "no such file or folder"), (".", "holds no results of ptvkit")):
         with pytest.raises(FileError, match=said):
             check_folder(tmp_path / given)
         assert main(["check", str(tmp_path / given)]) == 2

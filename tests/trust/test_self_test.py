@@ -91,7 +91,7 @@ def test_swapped_axes_are_named() -> None:
 
     journey = run_formats({"x": RoundTrip(write=swapped, read=read_mask, ending=".nii")})[0]
     assert (journey.went["R"], journey.went["L"], journey.went["A"]) == ("L", "R", "A")
-    assert "R went to L, L went to R" in journey.reason
+    assert "R became L, L became R" in journey.reason
 
 
 def test_refused_and_not_installed_are_not_passed() -> None:

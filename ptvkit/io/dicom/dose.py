@@ -24,7 +24,7 @@ from ptvkit.io.dicom.reading import (
     plane_axes,
     read_dataset,
     require_pydicom,
-    told,
+    warn_about,
 )
 from ptvkit.io.dicom.series import read_series
 from ptvkit.io.files import PathLike, refuse_overwrite, write_whole
@@ -40,19 +40,19 @@ LONGEST_DECIMAL: Final = 16
 
 
 def read_rtdose(path: PathLike, *, prescription_gy: float | None = None, frame: str | None = None) -> Dose:
-    """Read a dose grid; its offsets may rise or fall, and count from its first plane or from the patient's origin.
+    """Read a dose grid; offsets may increase or decrease, relative to the first plane or to the patient's origin.
 
     Raises
     ------
     FileError, GridError
         When the file is damaged, compressed, or its planes are not evenly spaced.
     DoseError
-        When it is relative, or holds no dose.
+        When the dose is relative, or the file holds no dose.
 
     Warns
     -----
     PtvkitWarning
-        When it is the dose of a part of a plan, such as a beam.
+        When the dose is that of a part of a plan, such as a beam.
     """
     place = Path(path)
     data = read_dataset(place, kind="RTDOSE")
@@ -62,7 +62,7 @@ def read_rtdose(path: PathLike, *, prescription_gy: float | None = None, frame: 
             raise DoseError(f"{place}: its dose is in {units or 'no units'}, not Gy; export it as absolute dose")
         summation = code_of(data, "DoseSummationType")
         if summation not in WHOLE:
-            told(place, f"is the dose of a {summation or 'part that is not said'}, not of a whole plan")
+            warn_about(place, f"is the dose of a {summation or 'part that is not named'}, not of a whole plan")
         values, offsets = _values(data, place), _offsets(data)
         across, down = plane_axes(data)
         first = numbers(data.ImagePositionPatient, 3, "ImagePositionPatient") * TO_RAS
@@ -94,7 +94,7 @@ def _values(data: "Dataset", path: Path) -> NDArray[np.float32]:
     kind = kind.newbyteorder(">" if syntax == UNCOMPRESSED[2] else "<")
     content = data.PixelData
     if len(content) < rows * columns * planes * kind.itemsize:
-        raise DamageError(f"{len(content)} bytes of pixels, {rows * columns * planes * kind.itemsize} promised")
+        raise DamageError(f"{len(content)} bytes of pixels, {rows * columns * planes * kind.itemsize} expected")
     stored = np.frombuffer(content, kind, rows * columns * planes).reshape(planes, rows, columns)
     scale = float(data.DoseGridScaling)
     if not np.isfinite(scale) or scale <= 0:
@@ -110,33 +110,33 @@ def _offsets(data: "Dataset") -> NDArray[np.float64]:
     planes = int(data.get("NumberOfFrames", 1) or 1)
     if planes == 1:
         return np.zeros(1)
-    given = data.GridFrameOffsetVector
-    offsets = numbers(given, planes, "GridFrameOffsetVector")
+    stored = data.GridFrameOffsetVector
+    offsets = numbers(stored, planes, "GridFrameOffsetVector")
     return offsets if offsets[0] == 0 else (offsets - offsets[0]) * _rising(data)
 
 
 def _rising(data: "Dataset") -> float:
-    """Whether the normal in DICOM's frame points up: the planes' own z follows the patient, not the normal."""
+    """Sign of the plane normal along z of the DICOM frame; plane positions follow the patient, not the normal."""
     cosines = numbers(data.ImageOrientationPatient, 6, "ImageOrientationPatient").reshape(2, 3)
     return float(np.sign(np.cross(*cosines)[2]) or 1.0)
 
 
 def write_rtdose(dose: Dose, path: PathLike, *, reference: PathLike) -> None:
-    """Write a dose as RTDOSE, whole or not at all; 32 bits, so that nothing is lost.
+    """Write a dose as RTDOSE with 32 bits, whole or not at all.
 
     Parameters
     ----------
     dose : Dose
     path : path
     reference : path
-        The image series (folder or slice) whose patient, study and frame of reference it belongs to.
+        Image series (folder or slice) that provides patient, study and frame of reference.
 
     Raises
     ------
     FileError
         When it cannot be written.
     DoseError
-        When the dose's axes are left-handed in a way that DICOM cannot hold.
+        When DICOM cannot represent the dose's left-handed axes.
     """
     pydicom = require_pydicom()
     refuse_overwrite([path], [reference])
@@ -164,7 +164,7 @@ def write_rtdose(dose: Dose, path: PathLike, *, reference: PathLike) -> None:
 
 
 def _texts(values: Iterable[float]) -> list[str]:
-    """Decimal strings of 16 characters at most, as precise as that is."""
+    """Decimal strings of at most 16 characters, with the highest possible precision."""
     return [_text(float(value) + 0.0) for value in values]
 
 
@@ -174,7 +174,7 @@ def _text(value: float) -> str:
 
 
 def _described(first: "Dataset", pydicom: Any) -> "Dataset":
-    """All but the grid."""
+    """Header elements other than the grid."""
     data: Dataset = pydicom.dataset.Dataset()
     now = datetime.now(UTC)
     data.SOPClassUID, data.SOPInstanceUID = RTDOSE, pydicom.uid.generate_uid()

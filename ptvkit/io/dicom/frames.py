@@ -1,4 +1,4 @@
-"""Frames of reference: whether positions in several DICOM files mean the same place."""
+"""Frames of reference: whether DICOM files share one coordinate system."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,7 @@ from ptvkit.io.dicom.reading import is_dicom, read_dataset
 
 
 def refuse_other_frames(paths: Iterable[Path]) -> None:
-    """Refuse DICOM files of different frames of reference; those of other formats do not tell theirs.
+    """Refuse DICOM files of different frames of reference; files of other formats are ignored.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ def refuse_other_frames(paths: Iterable[Path]) -> None:
             first = path, frame
         elif frame != first[1]:
             raise FileError(
-                f"{path}: lies in another frame of reference than {first[0]}: the same coordinates are another place;"
+                f"{path}: has another frame of reference than {first[0]}: equal coordinates are different positions;"
                 " give files of one planning image"
             )
 
 
 def frame_of(path: Path) -> str:
-    """UID of the frame of reference of a file or series; "" where there is none, or several."""
+    """UID of the frame of reference of a file or series; "" when there is none or more than one."""
     file = path
     if path.is_dir():
         file = next((one for one in sorted(path.iterdir()) if one.is_file() and is_dicom(one)), path)

@@ -1,4 +1,4 @@
-"""Holes in contours by the keyhole technique (DICOM PS3.3, C.8.8.6.3): one contour, joined by a channel of no width."""
+"""Holes in contours by the keyhole technique (DICOM PS3.3, C.8.8.6.3): one contour with a channel of zero width."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ptvkit.io.dicom.reading import Floats
 
 
 def with_keyholes(contours: Sequence[Floats], axes: Floats) -> list[Floats]:
-    """Contours of one plane without holes: each hole becomes part of the contour around it.
+    """Join holes of one plane to the contours around them.
 
     A channel leads from a hole to the contour around it and back over the same points, so it encloses nothing, whether
     a reader fills contours or takes their exclusive or.
@@ -49,12 +49,12 @@ def with_keyholes(contours: Sequence[Floats], axes: Floats) -> list[Floats]:
 
 
 def _contains(polygon: Floats, point: Floats) -> bool:
-    """Whether a polygon (N, 2) contains a point (2,), by the number of edges to its right."""
+    """Whether a polygon (N, 2) contains a point (2,), by the parity of edge crossings to its right."""
     return len(_crossings(polygon, point)[0]) % 2 == 1
 
 
 def _crossings(polygon: Floats, point: Floats) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Edges that a ray from a point along the first axis crosses, how far along each edge, and at which coordinate."""
+    """Edges crossed by a ray from a point along the first axis, with the position on the edge and the coordinate."""
     following = np.roll(polygon, -1, axis=0)
     across = np.flatnonzero((polygon[:, 1] <= point[1]) != (following[:, 1] <= point[1]))
     share = (point[1] - polygon[across, 1]) / (following[across, 1] - polygon[across, 1])
@@ -64,9 +64,9 @@ def _crossings(polygon: Floats, point: Floats) -> tuple[NDArray[np.int64], Float
 
 
 def _joined(outer: Floats, hole: Floats, axes: Floats) -> Floats:
-    """A contour with a hole; the channel leaves the hole where it reaches furthest along the first axis.
+    """Join a hole to a contour by a channel from the hole's furthest point along the first axis.
 
-    Holes that reach further are joined before, so the channel meets the contour first and crosses nothing.
+    Holes that extend further are joined first, so the channel reaches the contour without crossing another hole.
     """
     start = int((hole @ axes[:, 0]).argmax())
     edges, shares, places = _crossings(outer @ axes, hole[start] @ axes)

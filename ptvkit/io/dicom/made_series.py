@@ -1,4 +1,4 @@
-"""An image series made by code: what contours and segments need to lie on when there is no scan."""
+"""Synthetic image series: a reference for contours and segments without a scan."""
 
 from pathlib import Path
 
@@ -20,16 +20,16 @@ def write_series(
     frame: str = "",
     patient: tuple[str, str] = ("Phantom", "PHANTOM"),
 ) -> Path:
-    """Write CT slices, a file for each, whose names are in no order.
+    """Write CT slices, one file per slice, with file names in no particular order.
 
     Parameters
     ----------
     folder : Path
-        Made when it is missing.
+        Created when missing.
     grid : Grid
-        With axes (column, row, slice) that are right-handed, as those of DICOM are.
+        Right-handed axes (column, row, slice), as in DICOM.
     values : (I, J, K) int16 array, optional
-        As stored: ``2 × value - 1000`` HU. All 0 by default.
+        Stored values: ``2 × value - 1000`` HU; 0 by default.
     frame : str, optional
         UID of the frame of reference; a new one by default.
     patient : (name, identifier)

@@ -1,4 +1,4 @@
-"""DICOM files, opened so that whatever is in them ends in a value or in one clear line."""
+"""Reading of DICOM files; damaged content raises a `FileError`."""
 
 import os
 import re
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 TO_RAS: Final = np.array([-1.0, -1.0, 1.0])
-"""DICOM's axes point left, posterior, superior."""
+"""DICOM axes point left, posterior, superior (LPS)."""
 KINDS: Final = {
     "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
     "1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE",
@@ -35,18 +35,18 @@ COPIED: Final = (
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName", "FrameOfReferenceUID"),
     "PositionReferenceIndicator",
 )
-"""Of the patient and the study: what a file of theirs must carry, and nothing else."""
+"""Patient and study elements that a derived file must carry."""
 MOST_BYTES: Final = 2_000_000_000
 MOST_INFLATED: Final = 256_000_000
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 DEEPEST: Final = 16
-"""Sequences within sequences; radiotherapy files have five."""
+"""Depth of nested sequences; radiotherapy files have five."""
 PREAMBLE: Final = 128
 CONTOUR_DATA: Final = 0x30060050
 
 
 def is_dicom(path: PathLike) -> bool:
-    """Whether a file begins as DICOM files do."""
+    """Whether a file begins with the DICOM preamble."""
     try:
         with open(path, "rb") as file:
             return file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
@@ -69,13 +69,13 @@ def _kind(data: "Dataset") -> str:
 
 
 def code_of(data: "Dataset", name: str) -> str:
-    """A code that may be shown; not what else stands in its place in a damaged file, such as a patient's name."""
-    found = str(data.get(name, ""))
-    return found if re.fullmatch(r"[A-Z0-9_]{1,16}", found) else ""
+    """A code for messages; empty for any other text, which in a damaged file may be a patient's name."""
+    code = str(data.get(name, ""))
+    return code if re.fullmatch(r"[A-Z0-9_]{1,16}", code) else ""
 
 
 def require_pydicom() -> Any:
-    """The library; said plainly when it is not there."""
+    """Import pydicom, or raise a `FileError` that names the package to install."""
     try:
         import pydicom
     except ImportError:
@@ -84,20 +84,20 @@ def require_pydicom() -> Any:
 
 
 def read_dataset(path: PathLike, *, kind: str | None = None, headers_only: bool = False) -> "Dataset":
-    """A DICOM file's content.
+    """Read a DICOM file.
 
     Parameters
     ----------
     path : path
     kind : str, optional
-        What it must be, as `kind_of` tells.
+        Required kind, as `kind_of` returns it.
     headers_only : bool
-        Without pixels.
+        Skip the pixels.
 
     Raises
     ------
     FileError
-        When it cannot be read, is no DICOM file, is damaged, or is of another kind.
+        When the file cannot be read, is not DICOM, is damaged, or is of another kind.
     """
     pydicom = require_pydicom()
     place = Path(path)
@@ -129,25 +129,25 @@ def read_dataset(path: PathLike, *, kind: str | None = None, headers_only: bool 
 
 
 class DamageError(ValueError):
-    """What is wrong with a file, in words that repeat nothing of a patient in it."""
+    """Reason for an error, without any text of the file that may identify a patient."""
 
 
 _DAMAGE: Final = (
     *(ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError, LookupError, ArithmeticError),
     *(RecursionError, MemoryError, NotImplementedError, struct.error, zlib.error, AssertionError, RuntimeError),
 )
-"""What a parser raises when a file is not what its lengths and types promise."""
+"""Exceptions of a parser for damaged content."""
 
 
 def damage_types() -> tuple[type[Exception], ...]:
-    """`_DAMAGE`, and the parser's own."""
+    """`_DAMAGE` and the exceptions of pydicom."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
     return (*_DAMAGE, BytesLengthException, InvalidDicomError)
 
 
 def _refuse_floods(file: BinaryIO, place: Path) -> None:
-    """Refuse a deflated file that holds far more than it weighs: the parser inflates it at once.
+    """Refuse a deflated file that is too large when inflated: the parser inflates it as a whole.
 
     Raises
     ------
@@ -158,29 +158,29 @@ def _refuse_floods(file: BinaryIO, place: Path) -> None:
     read_preamble(file, force=False)
     if str(_read_file_meta_info(file).get("TransferSyntaxUID", "")) != DEFLATED:
         return
-    stream, room = zlib.decompressobj(-zlib.MAX_WBITS), MOST_INFLATED
+    stream, remaining = zlib.decompressobj(-zlib.MAX_WBITS), MOST_INFLATED
     while chunk := file.read(1 << 20):
-        while chunk and room >= 0:
-            room -= len(stream.decompress(chunk, 1 << 24))
+        while chunk and remaining >= 0:
+            remaining -= len(stream.decompress(chunk, 1 << 24))
             chunk = stream.unconsumed_tail
-        if room < 0:
+        if remaining < 0:
             raise FileError(
                 f"{place}: holds more than {MOST_INFLATED // 10**6} MB when inflated; export it without compression"
             )
 
 
 def _damaged(path: Path, error: BaseException) -> FileError:
-    # the words of a library may hold what it stumbled over: a name that slipped into another element
+    # The library's message may quote the file, for example a patient's name in another element.
     missing = getattr(error, "name", None) if isinstance(error, AttributeError) else None
     if missing:
         why = f"it has no {missing}"
     else:
         why = str(error) if isinstance(error, DamageError) else "its elements are not what they promise"
-    return FileError(f"{path}: is damaged or no DICOM that can be read ({why}); export it again")
+    return FileError(f"{path}: is damaged or not readable as DICOM ({why}); export it again")
 
 
 def _check_depth(data: Any, depth: int) -> None:
-    """Parse all sequences now, so that nothing is found to be wrong later on; contours wait until they are read."""
+    """Parse all sequences except contours, so that damage is detected here."""
     if depth > DEEPEST:
         raise DamageError("sequences too deeply nested")
     for tag in data.keys() - {CONTOUR_DATA}:
@@ -192,7 +192,7 @@ def _check_depth(data: Any, depth: int) -> None:
 
 @contextmanager
 def damage(path: PathLike) -> Iterator[None]:
-    """A context in which what a file lacks, or has in a wrong type, becomes a `FileError` that names it."""
+    """Context that turns missing elements and wrong types into a `FileError` that names the file."""
     try:
         with np.errstate(over="raise", invalid="raise"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pydicom")
@@ -204,15 +204,15 @@ def damage(path: PathLike) -> Iterator[None]:
 
 
 def numbers(values: Any, count: int, what: str) -> Floats:
-    """Finite numbers of an element, so many."""
-    found = np.array([float(value) for value in values], float)
-    if found.shape != (count,) or not np.isfinite(found).all():
+    """Values of an element: exactly `count` finite numbers."""
+    array = np.array([float(value) for value in values], float)
+    if array.shape != (count,) or not np.isfinite(array).all():
         raise DamageError(f"{what} needs {count} numbers")
-    return found
+    return array
 
 
 def plane_axes(data: Any) -> tuple[Floats, Floats]:
-    """Unit vectors (3,) along which an image's column and row numbers grow, RAS+."""
+    """Unit vectors (3,) of increasing column and row index, RAS+."""
     cosines = numbers(data.ImageOrientationPatient, 6, "ImageOrientationPatient").reshape(2, 3) * TO_RAS
     across, down = cosines / np.linalg.norm(cosines, axis=1, keepdims=True)
     if abs(float(across @ down)) > 1e-3:
@@ -235,19 +235,19 @@ def grid_of(
     Parameters
     ----------
     across, down : (3,)
-        As from `plane_axes`.
+        From `plane_axes`.
     spacing : (2,)
-        Between rows, and between columns, mm: DICOM's PixelSpacing.
+        PixelSpacing: distance between rows, and between columns, mm.
     shape : (rows, columns)
     places : (N, 3)
         Centre of each slice's first pixel, RAS+, mm.
     thickness_mm : float, optional
-        For a single slice.
+        Slice thickness of a single slice.
 
     Raises
     ------
     GridError
-        When slices are missing, doubled, not in a row, or tilted.
+        When slices are missing, duplicated, not collinear, or tilted.
     """
     normal = np.cross(across, down)
     heights = places @ normal
@@ -256,13 +256,13 @@ def grid_of(
     rises = np.diff(heights[order])
     if not len(steps):
         if thickness_mm is None:
-            raise GridError(f"{path}: one slice does not tell how far apart slices are; give the whole series")
+            raise GridError(f"{path}: a single slice has no slice distance; give the whole series")
         step = normal * thickness_mm
     else:
         step = np.median(steps, axis=0)
         usual = float(np.median(rises))
         if rises.min() < 0.05 or usual <= 0:
-            raise GridError(f"{path}: two slices lie in one place; remove the one that is twice")
+            raise GridError(f"{path}: two slices have the same position; remove the duplicate")
         if np.abs(rises - usual).max() > max(0.02 * usual, 0.05):
             at = int(np.abs(rises - usual).argmax())
             raise GridError(
@@ -275,6 +275,6 @@ def grid_of(
     return grid_of_file((shape[1], shape[0], len(places)), affine, path), order
 
 
-def told(path: PathLike, text: str) -> None:
-    """Warn of something in a file."""
+def warn_about(path: PathLike, text: str) -> None:
+    """Issue a warning about a file."""
     warnings.warn(f"{path}: {text}", PtvkitWarning, stacklevel=4)

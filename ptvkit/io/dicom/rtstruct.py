@@ -1,4 +1,4 @@
-"""Structure sets, read: contours become regions as they were drawn, not by way of voxels."""
+"""Reading of structure sets: contours become regions directly, without voxels."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +23,7 @@ from ptvkit.io.dicom.reading import (
     is_dicom,
     kind_of,
     read_dataset,
-    told,
+    warn_about,
 )
 from ptvkit.io.dicom.series import Series, read_series
 from ptvkit.io.files import PathLike
@@ -48,9 +48,9 @@ class Roi:
         Interpreted type: ``GTV``, ``CTV``, ``PTV``, ``ORGAN``, …; may be empty.
     colour : (red, green, blue) or None
     contours : tuple of (N, 3) array
-        Closed ones, patient frame RAS+, mm.
+        Closed contours, patient frame RAS+, mm.
     left_out : int
-        Points and open contours, which enclose nothing.
+        Number of points and open contours, which enclose no area.
     frame : str
         UID of the frame of reference.
     """
@@ -65,17 +65,17 @@ class Roi:
 
 
 def read_rois(path: PathLike) -> tuple[Roi, ...]:
-    """All structures of a structure set, also those without contours.
+    """Read all structures of a structure set, including those without contours.
 
     Parameters
     ----------
     path : path
-        The file, or a folder that holds one structure set.
+        File, or folder with one structure set.
 
     Raises
     ------
     FileError
-        When it cannot be read, is no structure set, or the folder holds none or several.
+        When the file cannot be read, is not a structure set, or the folder does not hold exactly one.
     """
     place = structure_set(path)
     data = read_dataset(place, kind="RTSTRUCT")
@@ -84,15 +84,15 @@ def read_rois(path: PathLike) -> tuple[Roi, ...]:
 
 
 def structure_set(path: PathLike) -> Path:
-    """The one structure set of a folder; a file as it is."""
+    """Path of the single structure set of a folder; a file is returned unchanged."""
     place = Path(path)
     if not place.is_dir():
         return place
-    found = [file for file in sorted(place.iterdir()) if is_dicom(file) and kind_of(file) == "RTSTRUCT"]
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found[:5])
-        raise FileError(f"{place}: holds {len(found)} structure sets{': ' + names if names else ''}; give one file")
-    return found[0]
+    files = [file for file in sorted(place.iterdir()) if is_dicom(file) and kind_of(file) == "RTSTRUCT"]
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files[:5])
+        raise FileError(f"{place}: holds {len(files)} structure sets{': ' + names if names else ''}; give one file")
+    return files[0]
 
 
 def _rois(data: "Dataset") -> tuple[Roi, ...]:
@@ -100,7 +100,7 @@ def _rois(data: "Dataset") -> tuple[Roi, ...]:
 
 
 def _listed(data: "Dataset") -> "list[tuple[Dataset, Dataset | None, str]]":
-    """Each structure's own item, its contours' item, and its interpreted type; no contour is read."""
+    """ROI item, contour item and interpreted type of the structures, without reading contours."""
     kinds = {
         int(one.ReferencedROINumber): str(one.get("RTROIInterpretedType", "") or "")
         for one in data.get("RTROIObservationsSequence", None) or []
@@ -147,15 +147,15 @@ def _points(contour: "Dataset") -> Floats:
 
 
 def _colour(drawn: "Dataset | None") -> Colour | None:
-    given = drawn.get("ROIDisplayColor", None) if drawn is not None else None
-    if given is None or len(given) != 3:
+    colour = drawn.get("ROIDisplayColor", None) if drawn is not None else None
+    if colour is None or len(colour) != 3:
         return None
-    red, green, blue = (min(max(int(value), 0), 255) for value in given)
+    red, green, blue = (min(max(int(value), 0), 255) for value in colour)
     return red, green, blue
 
 
 def read_rtstruct(path: PathLike, roi: str | int | None = None, *, reference: PathLike | Grid | None = None) -> Region:
-    """Read one structure of a structure set, from its contours straight to a region.
+    """Read one structure of a structure set as a region.
 
     Contours within others are holes; so is what a keyhole's channel leads to, and what contours of an exclusive or
     leave out. On its plane a contour is kept as it was drawn. A structure ends flat, half a slice beyond its last
@@ -164,9 +164,9 @@ def read_rtstruct(path: PathLike, roi: str | int | None = None, *, reference: Pa
     Parameters
     ----------
     path : path
-        The file, or a folder that holds one structure set.
+        File, or folder with one structure set.
     roi : str or int, optional
-        Name, without regard to case, spaces and underscores, or number. Not needed when one structure has contours.
+        Name (ignoring case, spaces and underscores) or number; optional when one structure has contours.
     reference : path or Grid, optional
         The image that it was drawn on (folder, or slice): its pixels become nodes, so that a mask on it is exact, and
         its frame of reference must be the structure's.
@@ -181,7 +181,7 @@ def read_rtstruct(path: PathLike, roi: str | int | None = None, *, reference: Pa
     FileError
         When a file cannot be read, or the frames of reference differ.
     MaskError
-        When the structure is not there, has no closed contours, or several are there and none was chosen.
+        When the structure does not exist or has no closed contours, or several exist and none is chosen.
 
     Warns
     -----
@@ -195,41 +195,41 @@ def read_rtstruct(path: PathLike, roi: str | int | None = None, *, reference: Pa
 
 
 def rtstruct_segments(path: PathLike, *, reference: PathLike | Grid | None = None) -> list[Segment]:
-    """All structures of a structure set that have closed contours.
+    """Read all structures of a structure set with closed contours.
 
     Raises
     ------
     FileError, MaskError
-        As `read_rtstruct`.
+        See `read_rtstruct`.
     """
     return [one.segment() for one in rtstruct_structures(path, reference=reference)]
 
 
 def rtstruct_structures(path: PathLike, *, reference: PathLike | Grid | None = None) -> list[Listed]:
-    """The structures of a structure set that have closed contours, by name and number.
+    """List the structures of a structure set with closed contours, by name and number.
 
-    Contours are read when a structure is; a damaged structure does not matter to the others.
+    Contours are read with their structure; a damaged structure does not affect the others.
 
     Raises
     ------
     FileError
-        When it cannot be read, is no structure set, or the folder holds none or several.
+        When the file cannot be read, is not a structure set, or the folder does not hold exactly one.
     """
     return [one for one, is_drawn in _structures(structure_set(path), reference) if is_drawn]
 
 
 def _structures(place: Path, reference: PathLike | Grid | None) -> list[tuple[Listed, bool]]:
-    """Each structure, and whether it has closed contours."""
+    """Structures of a set, with whether they have closed contours."""
     data = read_dataset(place, kind="RTSTRUCT")
     slice_mm = cache(partial(_slice_distance, data))
-    found = []
+    structures = []
     with damage(place):
         for one, drawn, kind in _listed(data):
             number, name = int(one.ROINumber), str(one.get("ROIName", "") or "")
             read = partial(_region, one, drawn, place, reference, slice_mm)
             listed = Listed(name=name, number=number, read=read, colour=_colour(drawn), kind=kind)
-            found.append((listed, any(_is_closed(contour) for contour in _contour_items(drawn))))
-    return found
+            structures.append((listed, any(_is_closed(contour) for contour in _contour_items(drawn))))
+    return structures
 
 
 def _region(
@@ -243,9 +243,9 @@ def _region(
         roi = _roi(one, drawn, "")
     name = f"{place} ({roi.name})"
     if not roi.contours:
-        raise MaskError(f"{name}: has no closed contours; choose another structure, or draw it")
+        raise MaskError(f"{name}: has no closed contours; choose another structure, or contour it first")
     if roi.left_out:
-        told(place, f"{roi.name}: {roi.left_out} points or open contours enclose nothing and are left out")
+        warn_about(place, f"{roi.name}: {roi.left_out} points or open contours enclose no area and are left out")
     grid = reference if isinstance(reference, Grid) else None
     if reference is not None and not isinstance(reference, Grid):
         series = read_series(reference)
@@ -270,11 +270,11 @@ def require_frame(frame: str, place: Path, series: Series) -> None:
 
 
 def _slice_distance(data: "Dataset") -> float | None:
-    """Usual distance between the axial planes of all readable contours, mm; None where there are too few."""
+    """Median distance between the axial planes of all readable contours, mm; None when there are too few."""
     heights = set()
     for _, drawn, _ in _listed(data):
         for contour in filter(_is_closed, _contour_items(drawn)):
-            with suppress(*damage_types()):  # another structure's damage is told when that one is read
+            with suppress(*damage_types()):  # damage of another structure is reported when that structure is read
                 points = _points(contour)
                 if np.ptp(points[:, 2]) < 0.01:
                     heights.add(round(float(points[0, 2]), 2))

@@ -1,4 +1,4 @@
-"""Structure sets, written: contours at the precision of the surface, on the slices of an image or of an older set."""
+"""Writing of structure sets: contours at the precision of the surface, on the slices of an image or structure set."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
@@ -19,7 +19,7 @@ from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.io.colours import structure_colour
 from ptvkit.io.dicom.keyholes import with_keyholes
-from ptvkit.io.dicom.reading import COPIED, TO_RAS, Floats, damage, read_dataset, require_pydicom, told
+from ptvkit.io.dicom.reading import COPIED, TO_RAS, Floats, damage, read_dataset, require_pydicom, warn_about
 from ptvkit.io.dicom.rtstruct import require_frame
 from ptvkit.io.dicom.series import read_series
 from ptvkit.io.files import PathLike, refuse_overwrite, write_whole
@@ -37,9 +37,9 @@ LONGEST_TEXT: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Slices:
-    """Where contours are drawn: a grid whose last axis counts slices, and the slices' UIDs, where they are known.
+    """Slices of contours: a grid whose last axis is the slice number, and the UIDs of known slices.
 
-    Slices that are known from older contours alone go on at the same step.
+    Slices known only from existing contours are continued at the same spacing.
     """
 
     grid: Grid
@@ -59,18 +59,17 @@ def write_rtstruct(
 ) -> None:
     """Write structures as DICOM contours, whole or not at all.
 
-    A hole is part of the contour around it, joined by a channel of no width (keyhole): readers that fill each contour
-    and readers that take the exclusive or of contours find the same. The file carries the patient and the study of its
-    reference, as it must.
+    A hole is joined to the contour around it by a channel of zero width (keyhole), so that readers that fill each
+    contour and readers that combine contours by exclusive or agree. Patient and study are those of the reference.
 
     Parameters
     ----------
     path : path
-        Must be no input; an older file is replaced.
+        Must not be an input; an existing file is replaced.
     structures : mapping of name to Mask or Region, or Segments
         A name that begins with GTV, CTV or PTV gets that type.
     reference : path, optional
-        The image series (folder, or a slice) on whose slices contours are drawn.
+        Image series (folder or one slice) on whose slices contours are drawn.
     add_to : path, optional
         A structure set whose structures stay as they are, in a new file; without `reference` contours are drawn on its
         planes.
@@ -127,23 +126,23 @@ def segments_of(structures: Mapping[str, Mask | Region] | Iterable[Segment], pat
     MaskError
     """
     if isinstance(structures, Mapping):
-        found = [Segment(name=name, shape=shape) for name, shape in structures.items()]
+        segments = [Segment(name=name, shape=shape) for name, shape in structures.items()]
     else:
-        found = [
+        segments = [
             one if one.name.strip() else replace(one, name=f"Segment {one.number or n}")
             for n, one in enumerate(structures, start=1)
         ]
-    if not found:
+    if not segments:
         raise MaskError(f"{path}: there is no structure to write")
-    for one in found:
+    for one in segments:
         if not 1 <= len(one.name.strip()) <= LONGEST_NAME or "\\" in one.name:
             raise MaskError(
                 f"{path}: a structure's name needs 1 to {LONGEST_NAME} characters and no \\, found {one.name!r}"
             )
-    names = [one.name for one in found]
+    names = [one.name for one in segments]
     if len(set(names)) < len(names):
-        raise MaskError(f"{path}: two structures have one name; give each its own")
-    return found
+        raise MaskError(f"{path}: two structures have the same name; rename one")
+    return segments
 
 
 def _series_slices(reference: PathLike) -> tuple["Dataset", _Slices]:
@@ -158,8 +157,8 @@ def _frame_of(data: "Dataset") -> str:
 
 
 def _own_planes(data: "Dataset", path: Path) -> _Slices:
-    """Axial planes of a structure set's contours, and the slices that they name."""
-    found: dict[float, tuple[str, str]] = {}
+    """Axial planes of a structure set's contours, and the slices to which they refer."""
+    slices: dict[float, tuple[str, str]] = {}
     for drawn in data.get("ROIContourSequence", None) or []:
         for one in drawn.get("ContourSequence", None) or []:
             points = np.array([float(value) for value in one.ContourData], float).reshape(-1, 3)
@@ -170,38 +169,38 @@ def _own_planes(data: "Dataset", path: Path) -> _Slices:
                 ("", "") if image is None else (str(image.ReferencedSOPInstanceUID), str(image.ReferencedSOPClassUID))
             )
             height = round(float(points[0, 2]), 2)
-            found[height] = max(named, found.get(height, ("", "")))
-    heights = np.array(sorted(found))
+            slices[height] = max(named, slices.get(height, ("", "")))
+    heights = np.array(sorted(slices))
     steps = np.diff(heights)
     if len(steps) < 1:
-        raise FileError(f"{path}: its contours do not tell where slices are; give reference, the image's folder")
+        raise FileError(f"{path}: its contours do not show the slice positions; give reference, the image's folder")
     step = float(np.median(steps))
     number = np.rint((heights - heights[0]) / step).astype(int)
     if np.abs(heights - heights[0] - number * step).max() > 0.1:
         raise FileError(f"{path}: its contours are not on evenly spaced slices; give reference, the image's folder")
-    # in the plane any pixels do: contours are finer than them
+    # The in-plane pixel size does not matter: contours are not sampled to pixels.
     affine = np.diag([-1.0, -1.0, step, 1.0])
     affine[2, 3] = heights[0]
-    uids = {int(n): found[h][0] for n, h in zip(number, heights.tolist(), strict=True) if found[h][0]}
+    uids = {int(n): slices[h][0] for n, h in zip(number, heights.tolist(), strict=True) if slices[h][0]}
     grid = Grid(shape=(1, 1, int(number[-1]) + 1), affine=affine)
-    classes = [found[h][1] for h in heights.tolist() if found[h][1]]
+    classes = [slices[h][1] for h in heights.tolist() if slices[h][1]]
     return _Slices(grid=grid, uids=uids, image_class=classes[0] if classes else "", ends=False)
 
 
 def _contours(segment: Segment, slices: _Slices, path: PathLike) -> list[tuple[int, Floats]]:
-    """Contours with their slice number; beyond the slices there are none."""
+    """Contours with their slice number, within the slices only."""
     region = as_region(segment.shape)
     if region.is_empty:
         raise MaskError(f"{path}: {segment.name} is empty; there is nothing to draw")
-    found = contours_of(region, slices.grid)
-    beyond = [n for n in found if slices.ends and not 0 <= n < slices.grid.shape[2]]
+    by_slice = contours_of(region, slices.grid)
+    beyond = [n for n in by_slice if slices.ends and not 0 <= n < slices.grid.shape[2]]
     axes = slices.grid.axes[:, :2]
-    drawn = {n: with_keyholes(contours, axes) for n, contours in sorted(found.items()) if n not in beyond}
+    drawn = {n: with_keyholes(contours, axes) for n, contours in sorted(by_slice.items()) if n not in beyond}
     kept = [(n, one) for n, contours in drawn.items() for one in contours]
     if not kept:
         raise MaskError(f"{path}: {segment.name} lies on none of the image's slices; give the image that it belongs to")
     if beyond:
-        told(path, f"{segment.name} reaches {len(beyond)} slices beyond the image, where it is not drawn")
+        warn_about(path, f"{segment.name} reaches {len(beyond)} slices beyond the image, where it is not drawn")
     return kept
 
 
@@ -293,7 +292,7 @@ def _contour(points: Floats, slices: _Slices, number: int) -> "Dataset":
         contour.ContourImageSequence = Items([_image(slices.image_class, slices.uids[number])])
     contour.ContourGeometricType = "CLOSED_PLANAR"
     contour.NumberOfContourPoints = len(points)
-    # a tenth of a micrometre; with 16 characters there is room for it
+    # 0.1 µm; fits the 16 characters of a DICOM decimal string
     contour.ContourData = [f"{value + 0.0:.4f}" for value in (points * TO_RAS).reshape(-1).tolist()]
     return contour
 
@@ -303,7 +302,7 @@ def _usual_type(name: str) -> str:
 
 
 def _stamp(data: "Dataset", pydicom: Any) -> None:
-    """A new instance, made now by this software; nobody has approved it."""
+    """Mark as a new, unapproved instance of this software."""
     now = datetime.now(UTC)
     data.SOPInstanceUID = pydicom.uid.generate_uid()
     data.StructureSetDate = data.InstanceCreationDate = now.strftime("%Y%m%d")

@@ -1,4 +1,4 @@
-"""DICOM segmentations: voxels with names, each frame placed where its header says."""
+"""DICOM segmentations: named voxels, frames placed by their headers."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ from ptvkit.io.dicom.reading import (
     numbers,
     plane_axes,
     read_dataset,
-    told,
+    warn_about,
 )
 from ptvkit.io.dicom.rtstruct_write import segments_of
 from ptvkit.io.dicom.series import read_series
@@ -41,20 +41,20 @@ MOST_VOXELS: Final = 1_000_000_000
 
 
 def seg_segments(path: PathLike) -> list[Segment]:
-    """All segments of a DICOM segmentation that hold a voxel.
+    """Read all non-empty segments of a DICOM segmentation.
 
     Raises
     ------
     FileError, GridError
-        As `seg_structures`.
+        See `seg_structures`.
     """
     return [one.segment() for one in seg_structures(path)]
 
 
 def seg_structures(path: PathLike) -> list[Listed]:
-    """The segments of a DICOM segmentation that hold a voxel, by label and number.
+    """List the non-empty segments of a DICOM segmentation, by label and number.
 
-    A frame lies where its plane position says; frames that were left out because they are empty are empty. Of
+    Frames are placed by their plane position; omitted frames are empty. Of
     fractional segmentations a voxel is inside from one half on.
 
     Raises
@@ -65,7 +65,7 @@ def seg_structures(path: PathLike) -> list[Listed]:
     Warns
     -----
     PtvkitWarning
-        When it is fractional.
+        When the segmentation is fractional.
     """
     place = Path(path)
     data = read_dataset(place, kind="SEG")
@@ -74,23 +74,23 @@ def seg_structures(path: PathLike) -> list[Listed]:
         if kind not in ("BINARY", "FRACTIONAL"):
             raise FileError(f"{place}: is a segmentation of type {kind or 'unknown'}; give a binary or fractional one")
         if kind == "FRACTIONAL":
-            told(place, "is fractional; voxels are inside from one half on")
+            warn_about(place, "is fractional; voxels with a value of at least 0.5 are inside")
         inside = _pixels(data, fractional=kind == "FRACTIONAL")
         segments, places = _frames(data)
         holds = inside.any(axis=(1, 2))
         grid, layer = _grid(data, places, place)
-        found = []
+        structures = []
         for one in data.SegmentSequence:
             number, label = int(one.SegmentNumber), str(one.get("SegmentLabel", "") or "")
             frames = np.flatnonzero((segments == number) & holds)
             if len(frames):
                 read = partial(_mask, inside[frames], layer[frames], grid, f"{place} ({label})")
-                found.append(Listed(name=label, number=number, read=read))
-    return found
+                structures.append(Listed(name=label, number=number, read=read))
+    return structures
 
 
 def _mask(frames: NDArray[np.bool_], layers: NDArray[np.int64], grid: Grid, name: str) -> Mask:
-    """The mask of one segment's frames (N, rows, columns), each on its layer."""
+    """Mask of one segment: frames (N, rows, columns) placed on their layers."""
     array = np.zeros(grid.shape, bool)
     for frame, layer in zip(frames, layers, strict=True):
         array[:, :, layer] |= frame.T
@@ -98,14 +98,14 @@ def _mask(frames: NDArray[np.bool_], layers: NDArray[np.int64], grid: Grid, name
 
 
 def read_seg(path: PathLike, segment: str | int | None = None) -> Mask:
-    """Read one segment, by its label or number; the only one when none is named.
+    """Read one segment by label or number; without either, the only one.
 
     Raises
     ------
     FileError, GridError
-        As `seg_structures`.
+        See `seg_structures`.
     MaskError
-        When it is not there, or several are and none was chosen.
+        When the segment does not exist, or the file has several and none is chosen.
     """
     mask = choose(seg_structures(path), segment, path).read()
     assert isinstance(mask, Mask)
@@ -120,17 +120,17 @@ def _pixels(data: "Dataset", *, fractional: bool) -> NDArray[np.bool_]:
     needed = rows * columns * frames / (1 if fractional else 8)
     encapsulated = bool(data.file_meta.TransferSyntaxUID.is_encapsulated)
     if not encapsulated and len(data.PixelData) < needed:
-        raise DamageError("fewer pixels than promised")
+        raise DamageError("fewer pixels than its header states")
     values = np.asarray(data.pixel_array).reshape(frames, rows, columns)
     if fractional:
         most = float(data.get("MaximumFractionalValue", 255) or 255)
         values = values >= HALF * most
-    found: NDArray[np.bool_] = values != 0
-    return found
+    inside: NDArray[np.bool_] = values != 0
+    return inside
 
 
 def _frames(data: "Dataset") -> tuple[NDArray[np.int64], Floats]:
-    """Segment number (N,) and place (N, 3) of each frame."""
+    """Segment number (N,) and position (N, 3) of the frames."""
     shared = data.get("SharedFunctionalGroupsSequence", None)
     segments, places = [], []
     for one in data.PerFrameFunctionalGroupsSequence:
@@ -142,7 +142,7 @@ def _frames(data: "Dataset") -> tuple[NDArray[np.int64], Floats]:
 
 
 def _grid(data: "Dataset", places: Floats, path: Path) -> tuple[Grid, NDArray[np.int64]]:
-    """The grid that holds all frames, and the layer of each; layers without a frame are filled in."""
+    """Grid of all frames, and the layer index of every frame; layers without a frame are empty."""
     shared = data.SharedFunctionalGroupsSequence[0]
     first = data.PerFrameFunctionalGroupsSequence[0]
     oriented = shared.get("PlaneOrientationSequence", None) or first.PlaneOrientationSequence
@@ -152,8 +152,8 @@ def _grid(data: "Dataset", places: Floats, path: Path) -> tuple[Grid, NDArray[np
     normal = np.cross(across, down)
     heights = places @ normal
     steps = np.diff(np.unique(np.round(heights, 3)))
-    given = measures.get("SpacingBetweenSlices", None) or measures.get("SliceThickness", None)
-    step = abs(float(given)) if given else float(steps.min()) if len(steps) else 1.0
+    thickness = measures.get("SpacingBetweenSlices", None) or measures.get("SliceThickness", None)
+    step = abs(float(thickness)) if thickness else float(steps.min()) if len(steps) else 1.0
     layer = np.rint((heights - heights.min()) / step).astype(np.int64)
     if np.abs(heights - heights.min() - layer * step).max() > 0.05 * step:
         raise DamageError("its frames are not evenly spaced")
@@ -179,9 +179,9 @@ def write_seg(
     ----------
     path : path
     structures : mapping of name to Mask or Region, or Segments
-        Masks on the image's voxels stay as they are; all else is sampled on them.
+        Masks on the image's grid are written unchanged; other structures are sampled on it.
     reference : path
-        The image series.
+        Image series.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def write_seg(
     planes = np.stack([_on(one, series.grid, path).transpose(2, 1, 0) for one in segments], axis=-1)
     with damage(reference), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # one repeats the patient's name
-        made = highdicom.seg.Segmentation(
+        segmentation = highdicom.seg.Segmentation(
             source_images=[_with_pixels(one) for one in series.slices],
             pixel_array=planes.astype(np.uint8),
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
@@ -215,7 +215,7 @@ def write_seg(
             device_serial_number="1",
         )
     stream = BytesIO()
-    made.save_as(stream)
+    segmentation.save_as(stream)
     with write_whole(path) as file:
         file.write(stream.getvalue())
 
@@ -224,12 +224,12 @@ def _on(segment: Segment, grid: Grid, path: PathLike) -> NDArray[np.bool_]:
     shape = segment.shape
     mask = shape if isinstance(shape, Mask) and shape.grid.matches(grid) else as_region(shape).to_mask(grid)
     if mask.is_empty:
-        raise MaskError(f"{path}: {segment.name} has no voxel on the image; give the image that it belongs to")
+        raise MaskError(f"{path}: {segment.name} has no voxel on the image; give the image on which it was drawn")
     return mask.array
 
 
 def _with_pixels(data: "Dataset") -> "Dataset":
-    # the library asks for what headers alone, read without pixels, may lack
+    # highdicom requires elements that headers read without pixels may lack.
     for name, usual in (("PatientBirthDate", ""), ("PatientSex", ""), ("AccessionNumber", ""), ("StudyID", "")):
         if name not in data:
             setattr(data, name, usual)

@@ -1,4 +1,4 @@
-"""Image series: where the slices of a folder of DICOM files lie, and their values."""
+"""Image series: geometry and values of a folder of DICOM slices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,16 +30,16 @@ IMAGES: Final = ("CT", "MR", "PT", "NM")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
-    """The slices of one image, in order.
+    """Slices of one image, in order.
 
     Attributes
     ----------
     path : Path
-        The folder, or the file of a single slice.
+        Folder, or the file of a single slice.
     grid : Grid
         Array axes (column, row, slice), patient frame RAS+ mm.
     slices : tuple of Dataset
-        Their headers, along the grid's last axis.
+        Slice headers, along the grid's last axis.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Series:
 
     @property
     def frame(self) -> str:
-        """UID of its frame of reference."""
+        """UID of the frame of reference."""
         return str(self.slices[0].get("FrameOfReferenceUID", ""))
 
     @property
@@ -58,14 +58,14 @@ class Series:
 
 
 def read_series(path: PathLike) -> Series:
-    """The image series in a folder, or one slice.
+    """Read the image series of a folder, or one slice.
 
     Raises
     ------
     FileError
-        When there is none, or more than one.
+        When there is no series, or more than one.
     GridError
-        When slices are missing or doubled, or the gantry was tilted.
+        When slices are missing or duplicated, or the gantry was tilted.
     """
     place = Path(path)
     files = _files(place)
@@ -85,10 +85,10 @@ def _files(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise FileError(f"{place}: no such file or folder; give the folder of the planning image")
-    found = sorted(file for file in place.iterdir() if file.is_file())
-    if len(found) > MOST_FILES:
-        raise FileError(f"{place}: holds {len(found):,} files; give a folder with one image series")
-    return [file for file in found if is_dicom(file)]
+    files = sorted(file for file in place.iterdir() if file.is_file())
+    if len(files) > MOST_FILES:
+        raise FileError(f"{place}: holds {len(files):,} files; give a folder with one image series")
+    return [file for file in files if is_dicom(file)]
 
 
 def _sorted(place: Path, slices: Sequence["Dataset"]) -> Series:
@@ -116,19 +116,19 @@ def _thickness(data: "Dataset") -> float | None:
 
 
 def read_ct(path: PathLike) -> tuple[NDArray[np.float32], Grid]:
-    """Values of an image series, scaled as its headers say (for CT: HU), and its grid.
+    """Read the values of an image series, rescaled by its headers (CT: HU), and its grid.
 
     Returns
     -------
     array : (I, J, K) float32
-        Along columns, rows, slices.
+        Axes: columns, rows, slices.
     grid : Grid
         Patient frame RAS+ mm.
 
     Raises
     ------
     FileError, GridError
-        As `read_series`; also when pixels are compressed in a way that cannot be read here.
+        See `read_series`; also when the pixel compression is not supported.
     """
     series = read_series(path)
     wanted = {uid: n for n, uid in enumerate(series.uids)}
@@ -144,5 +144,5 @@ def read_ct(path: PathLike) -> tuple[NDArray[np.float32], Grid]:
 
 def _scaled(data: Any) -> NDArray[np.float32]:
     pixels = np.asarray(data.pixel_array, np.float32)
-    found: NDArray[np.float32] = pixels * float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0))
-    return found
+    scaled: NDArray[np.float32] = pixels * float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0))
+    return scaled

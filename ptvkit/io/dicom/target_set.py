@@ -1,4 +1,4 @@
-"""Targets as a DICOM structure set: CTV and PTV beside what was drawn."""
+"""Targets as a DICOM structure set: CTV and PTV beside the drawn structures."""
 
 from collections.abc import Collection
 from itertools import count
@@ -22,16 +22,16 @@ def write_targets_rtstruct(
     ----------
     targets : Targets
     path : path
-        The file to write.
+        Output file.
     source : path, optional
-        File of the GTV. If it is a structure set, its structures stay as they are and CTV and PTV are added.
+        File of the GTV. The structures of a structure set are kept, and CTV and PTV are added.
     image : path, optional
-        The image series (folder) on whose slices contours are drawn; needed where `source` is no structure set.
+        Image series (folder) on whose slices contours are drawn; required unless `source` is a structure set.
 
     Returns
     -------
     tuple of str
-        Names of the structures that were written; numbered where the set has a structure of that name.
+        Names of the written structures; numbered where the set already has the name.
 
     Raises
     ------
@@ -55,14 +55,14 @@ def _holds_dicom(path: Path) -> bool:
 
 
 def _names(path: PathLike) -> tuple[str, ...]:
-    """Names of all structures of a set; no contour is read."""
+    """Names of all structures of a set, without reading contours."""
     data = read_dataset(path, kind="RTSTRUCT")
     with damage(path):
         return tuple(str(one.get("ROIName", "")) for one in data.get("StructureSetROISequence", None) or [])
 
 
 def _free(name: str, there: Collection[str]) -> str:
-    """A name that no structure has: itself, or with a number.
+    """A name that is not in use: the name itself, or with a number.
 
     Examples
     --------

@@ -42,7 +42,7 @@
       const [value, low, high] = [0, 1, 2].map((end) => one.budget.map((entry) => entry[key][end]));
       return { x: value, y: names, name, type: "bar", orientation: "h", marker: { color: shade }, error_x: value.every((v) => v === 0) ? {} : { type: "data", symmetric: false, array: high.map((h, i) => h - value[i]), arrayminus: low.map((l, i) => value[i] - l), thickness: 1, width: 3 } };
     };
-    plot("budget", [bars("alone", "alone", INK), bars("without", "without this source", SOFT)], "patients who are out at some time", "", { hovermode: "closest", margin: { l: 130, r: 20, t: 10, b: 45 }, xaxis: { tickformat: ".0%", rangemode: "tozero" }, yaxis: { autorange: "reversed", tickformat: "", automargin: true } });
+    plot("budget", [bars("alone", "alone", INK), bars("without", "without this source", SOFT)], "patients with a miss", "", { hovermode: "closest", margin: { l: 130, r: 20, t: 10, b: 45 }, xaxis: { tickformat: ".0%", rangemode: "tozero" }, yaxis: { autorange: "reversed", tickformat: "", automargin: true } });
   };
   cases.forEach((one, number) => pick("closer").add(new Option(one.case, String(number))));
   pick("closer").parentElement.hidden = cases.length < 2;

@@ -83,7 +83,7 @@ def test_doses_that_are_refused_or_told(tmp_path: Path) -> None:
     data.save_as(tmp_path / "beam.dcm")
     with pytest.warns(PtvkitWarning, match="dose of a BEAM"):
         pk.read_dose(tmp_path / "beam.dcm")
-    with pytest.raises(DoseError, match="says itself what its units are"):
+    with pytest.raises(DoseError, match="states its own units"):
         pk.read_dose(tmp_path / "d.dcm", units="Gy")
     with pytest.raises(FileError, match="an RTDOSE belongs to an image"):
         pk.write_dose(dose_on(grid), tmp_path / "x.dcm")
@@ -162,7 +162,7 @@ def test_series_that_are_refused(tmp_path: Path) -> None:
         pk.read_ct(series)
     (series / "a.dcm").write_bytes(content)
     (series / "b.dcm").write_bytes(content)
-    with pytest.raises(ValueError, match="two slices lie in one place"):
+    with pytest.raises(ValueError, match="two slices have the same position"):
         pk.read_ct(series)
     (series / "b.dcm").unlink()
     write_series(tmp_path / "two", grid)

@@ -49,6 +49,6 @@ def test_commands_refuse_another_frame(
     capsys.readouterr()
     assert main([word.format("b").replace("out", "more") for word in words]) == 2
     told = capsys.readouterr().err
-    assert "lies in another frame of reference than" in told
+    assert "has another frame of reference than" in told
     assert told.count("\n") == 1
     assert not (files / "more").exists()
