@@ -1,7 +1,10 @@
 """Containment at the ends of breaths: closed forms, and the dense trajectory between the ends."""
 
+from itertools import product
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import ptvkit as pk
 from ptvkit.motion.breathing import Breathing
@@ -11,6 +14,7 @@ from ptvkit.motion.trajectory import Trajectory
 from ptvkit.motion.variation import Variation
 from tests.motion.bodies import ball
 
+Floats = NDArray[np.float64]
 LETTERS = ("right", "left", "anterior", "posterior", "superior", "inferior")
 POPULATION = (1.5, 1.6, 3.1)
 EVEN = (15, 15, 15, 15, 15, 15)
@@ -100,12 +104,16 @@ BREATHINGS = {
     "drift": {"variation": Variation(amplitude_mm=2, drift_mean_mm=(0, 0, 4))},
     "lag": {"lag": (0, 0.25, 0), "variation": Variation(amplitude_mm=2, period_s=0.5)},
     "lead": {"lag": (0, -0.2, 0.1)},
+    "opposed": {"lag": (0, 0.5, 0), "variation": Variation(amplitude_mm=3)},
+    "lag and baseline": {"lag": (0, 0.25, 0), "variation": Variation(baseline_mm=1.5)},
     "lag and drift": {"lag": (0, 0.25, 0), "variation": Variation(amplitude_mm=2, drift_mm=2)},
 }
 
 
-@pytest.mark.parametrize("fraction_s", [1.5, 6.0, 45.0])
-@pytest.mark.parametrize("name", [*BREATHINGS, "trace", "blocks"])
+@pytest.mark.parametrize(
+    ("name", "fraction_s"),
+    [*product([*BREATHINGS, "trace", "blocks"], [1.5, 6.0, 14.7]), *product(["free", "drift"], [45.0, 90.0])],
+)
 def test_the_extremes_hold_the_whole_trajectory(name: str, fraction_s: float) -> None:
     """In any direction the extremes reach as far as thousands of times do, and no further."""
     if name in BREATHINGS:
@@ -120,13 +128,21 @@ def test_the_extremes_hold_the_whole_trajectory(name: str, fraction_s: float) ->
         samples=6000,
         seed=3,
     )
+    assert drawn.time_s is not None
     normals = np.random.default_rng(1).normal(size=(40, 3))
     normals /= np.linalg.norm(normals, axis=1)[:, None]
     ends = (drawn.extreme_shifts_mm @ normals.T).max(axis=2)
-    dense = (drawn.shifts_mm @ normals.T).max(axis=2)
-    assert (dense - ends).max() < (0.1 if "drift" in name and fraction_s < 10 else 0.06)
-    # before the first and after the last of 6000 times the target moves on
-    assert (ends - dense).max() < 0.2
+    dense = (with_ends(drawn.shifts_mm, drawn.time_s, fraction_s) @ normals.T).max(axis=2)
+    assert (dense - ends).max() < 0.02
+    assert (ends - dense).max() < 0.02
+
+
+def with_ends(moved: Floats, time_s: Floats, fraction_s: float) -> Floats:
+    """Positions (P, F, T, 3) at dense times, and where the nearest two lead at the beginning and the end."""
+    speed = np.diff(moved, axis=2) / np.diff(time_s, axis=2)[..., None]
+    begin = moved[:, :, :1] - speed[:, :, :1] * time_s[:, :, :1, None]
+    last = moved[:, :, -1:] + speed[:, :, -1:] * (fraction_s - time_s[:, :, -1:, None])
+    return np.concatenate([begin, moved, last], axis=2)
 
 
 def test_drift_after_the_match_counts_every_breath() -> None:
