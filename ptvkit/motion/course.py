@@ -108,6 +108,7 @@ class Drawn:
         As `wave_mm`, where the breathing reaches furthest.
     extreme_shares : (patients, fractions, extremes) array or None
         When, as a share of the fraction.
+    fraction_s : float
     """
 
     parts: tuple[Part, ...]
@@ -117,10 +118,13 @@ class Drawn:
     samples: int
     wave_extremes_mm: Floats | None = None
     extreme_shares: Floats | None = None
+    fraction_s: float = 1.0
 
     @cached_property
     def shifts_mm(self) -> Floats:
         """Displacements (patients, fractions, samples, 3) at the times that stand for the whole of a fraction, mm."""
+        if self.time_s is not None:
+            return self._moved(self.time_s / self.fraction_s, self.wave_mm)
         share = (np.arange(self.samples) + 0.5) / self.samples
         return self._moved(np.broadcast_to(share, (*self._shape, self.samples)), self.wave_mm)
 
@@ -181,6 +185,7 @@ class Drawn:
             samples=self.samples,
             wave_extremes_mm=extremes,
             extreme_shares=shares,
+            fraction_s=self.fraction_s,
         )
 
     @property
@@ -306,6 +311,7 @@ def draw_block(
         samples=samples,
         wave_extremes_mm=extremes,
         extreme_shares=None if moved is None else moved.extremes_s[:patients] / course.fraction_s,
+        fraction_s=course.fraction_s,
     )
 
 

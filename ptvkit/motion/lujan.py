@@ -21,8 +21,12 @@ SHORTEST: Final = 0.4
 """Share of the mean period below which no cycle is drawn."""
 FEW_CYCLES: Final = 15
 """With fewer breaths in a fraction that drifts, more of each breath is judged than its ends."""
-LOOP_PHASES: Final = 32
-"""Positions that stand for one cycle where it is more than a stroke."""
+BEND_MM: Final = 0.01
+"""By how much the wave may bend away between two of the positions that stand for a cycle which is not a stroke."""
+ENDS: Final = np.array([0.0, 0.5, 1 - 1e-12])
+"""Shares of a cycle at which it turns; the last is still of it."""
+LEAST_MIXED: Final = 0.25
+"""Lag of one axis behind another from which two breaths of different height mix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,7 +137,7 @@ class Lujan:
         mean = signed * self.mean_share
         rows = patients * fractions
         begin, cycles = self._cycles(rows, span_s, vary, top, of_fraction)
-        extreme = self._extreme_times(begin, span_s, cycles, all_cycles=drifts or bool(np.any(vary.baseline_mm)))
+        extreme = self._extreme_times(begin, span_s, cycles, drifts=drifts, mixes=self._mixes(vary))
         amplitude = (signed[:, None, :] * day[..., None]).reshape(rows, 3)
 
         def waves(time: Floats) -> Floats:
@@ -204,16 +208,17 @@ class Lujan:
         return begin, (np.cumsum(length, axis=1), scale, np.ascontiguousarray(base))
 
     def _extreme_times(
-        self, begin: Floats, span_s: float, cycles: tuple[Floats, Floats, Floats], *, all_cycles: bool
+        self, begin: Floats, span_s: float, cycles: tuple[Floats, Floats, Floats], *, drifts: bool, mixes: bool
     ) -> Floats:
         """Rising times (rows, E) in each fraction's window at which the wave reaches furthest.
 
         Without lag a steady baseline puts all positions on one line from exhale: its two ends are enough. With drift or
-        varying baselines every cycle's ends count. With lag a cycle is a loop, and equal phases stand for it: of every
+        varying baselines every cycle's ends count. With lag a cycle is a loop, and some phases stand for it: of every
         cycle, or, as loops of one shape lie between the largest and the smallest, of those two and of the first and
         the last, which the window may cut.
         """
         end, scale, _ = cycles
+        all_cycles = drifts or mixes
         last = begin + span_s
         start = np.hstack([np.zeros((len(end), 1)), end[:, :-1]])
         count = int((start < last).sum(axis=1).max())
@@ -223,19 +228,41 @@ class Lujan:
             chosen = _four_cycles(start, end, scale, whole, begin, last)
             if not all_cycles:
                 start, end = (np.take_along_axis(of, chosen, axis=1) for of in (start, end))
-            phases = np.arange(0, 1 + max(float(np.max(np.asarray(self.lag))), 0.0) + 1e-9, 1 / LOOP_PHASES)
+            # the axis that lags most ends its cycle in the next one
+            phases = self._phases(1.0 if all_cycles else 1 + max(float(np.max(np.asarray(self.lag))), 0.0))
             loops = start[..., None] + (end - start)[..., None] * phases
             rising: Floats = np.sort(np.clip(loops.reshape(len(start), -1), begin, last), axis=1)
             return rising
         # with drift a breath bends away from its stroke, which shows where breaths are few
-        steps = np.linspace(0, 1, LOOP_PHASES + 1 if all_cycles and span_s < FEW_CYCLES * self.period_s else 3)
-        steps[-1] = 1 - 1e-12  # still of this cycle
+        steps = self._phases(1.0) if drifts and span_s < FEW_CYCLES * self.period_s else ENDS
         ends = start[..., None] + (end - start)[..., None] * steps
         times: Floats = np.clip(ends, begin[..., None], last[..., None])
         if all_cycles:
             every: Floats = times.reshape(len(start), -1)
             return every
         return _two_ends(times, start, end, scale, (end > begin) & (start < last), self.n)
+
+    def _mixes(self, vary: Variation) -> bool:
+        """Whether breaths are more than one shape in several sizes."""
+        mixed = np.ptp(np.asarray(self.lag)) > LEAST_MIXED and vary.amplitude_mm > 0
+        return bool(mixed or np.any(vary.baseline_mm))
+
+    def _phases(self, last: float) -> Floats:
+        """Shares of a cycle from 0 to `last`; chords between their positions are within `BEND_MM` of the wave.
+
+        A chord over a share h is off by h²/8 of the second derivative, so that shares lie closer where that is large.
+        Both sides of the moment at which a lagging axis begins its next cycle are among them.
+        """
+        share = np.linspace(0, last, 2001)
+        squared = np.sin(np.pi * (share[:, None] - np.asarray(self.lag))) ** 2
+        bend = 2 * self.n * np.pi**2 * squared ** (self.n - 1) * (2 * self.n - 1 - 2 * self.n * squared)
+        density = np.sqrt(np.linalg.norm(self.signed_mm * bend, axis=1) / (8 * BEND_MM)) + 1e-3
+        chords = np.r_[0.0, np.cumsum((density[1:] + density[:-1]) / 2 * (share[1] - share[0]))]
+        count = 2 * int(np.ceil(chords[-1] / 2))  # even: the middle of a cycle is one of them
+        phases: Floats = np.interp(np.linspace(0, chords[-1], count + 1), chords, share)
+        phases[-1] *= 1 - 1e-12  # still of this cycle
+        late = np.unique(np.clip(np.asarray(self.lag), 0.0, None))
+        return np.sort(np.r_[phases, late[late > 0] * (1 - 1e-12), late[late > 0]])
 
 
 def _two_ends(times: Floats, start: Floats, end: Floats, scale: Floats, met: NDArray[np.bool_], n: int) -> Floats:

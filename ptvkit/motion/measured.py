@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 MATCH_S: Final = 20.0
 """How much of the recording before a fraction its match sees."""
 BLEND_S: Final = 1.0
-"""Time in which a block goes over into the next."""
+"""Time in which a block goes over into the next, at most a quarter of a block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,10 +101,11 @@ class Measured:
         """Draw patients' breathing at times (P, F, S) of fractions that last `span_s`; all points are extremes."""
         which = of_patient.integers(len(self.traces), size=patients)
         at_ct = of_patient.random(patients)
-        block = span_s if self.block_s is None else min(self.block_s, span_s)
-        begin = of_fraction.random((patients, fractions, max(1, int(np.ceil(span_s / block - 1e-9)))))
+        steps, lengths = zip(*(self._steps(trace, span_s) for trace in self.traces), strict=True)
+        counts = [-(-step // length) for step, length in zip(steps, lengths, strict=True)]
+        begin = of_fraction.random((patients, fractions, max(counts)))
         time = time_s - time_s.min(initial=0.0)
-        points = max(int(np.ceil(span_s / trace.interval_s - 1e-9)) + 1 for trace in self.traces)
+        points = max(steps) + 1
         mean, planned = np.empty((patients, 3)), np.empty((patients, 3))
         baseline, wave = np.empty((patients, fractions, 3)), np.empty((*time_s.shape, 3))
         extremes, when = np.empty((patients, fractions, points, 3)), np.empty((patients, fractions, points))
@@ -118,71 +119,85 @@ class Measured:
                 if is_snapshot(reference)
                 else self._position(trace, reference)
             )
-            joined = Blocks(trace, block, begin[own])
+            joined = Blocks(trace, lengths[number_], begin[own, :, : counts[number_]])
             baseline[own] = joined.at_match() - middle
             when[own] = np.minimum(np.arange(points) * trace.interval_s, span_s)
             wave[own] = joined.at(time[own]) - middle
             extremes[own] = joined.at(when[own]) - middle
         return WaveDraw(mean, planned, wave, extremes, when, np.zeros_like(baseline), baseline)
 
+    def _steps(self, trace: Trajectory, span_s: float) -> tuple[int, int]:
+        """How many steps of a trace a fraction holds, and a block of it."""
+        steps = max(int(np.ceil(span_s / trace.interval_s - 1e-9)), 1)
+        block = steps if self.block_s is None else max(round(self.block_s / trace.interval_s), 1)
+        return steps, min(block, steps)
+
 
 class Blocks:
     """A trace replayed in blocks of equal length, each from some sample on; neighbours are blended at their join.
 
-    A trace shorter than a block is played to its end and back again, so that nothing jumps.
+    Blocks begin and end at samples, are blended sample by sample, and between samples the target moves in straight
+    lines: its furthest positions are those at samples. A trace shorter than a block is played to its end and back
+    again, so that nothing jumps.
 
     Parameters
     ----------
     trace : Trajectory
         At even steps.
-    block_s : float
+    length : int
+        Of a block, in steps.
     begin : (P, F, B) array
         Of each block, 0 to 1: where among the possible samples it begins.
     """
 
-    __slots__ = ("begin_s", "blend_s", "block_s", "trace")
+    __slots__ = ("begin", "blend", "length", "trace")
 
-    def __init__(self, trace: Trajectory, block_s: float, begin: Floats) -> None:
-        self.trace, self.block_s = trace, block_s
-        self.blend_s = min(BLEND_S, block_s / 4) if begin.shape[-1] > 1 else 0.0
-        room = trace.duration_s - block_s - self.blend_s
-        steps = (room if room >= -1e-9 else 2 * trace.duration_s) / trace.interval_s
-        self.begin_s = np.floor(begin * (int(steps + 1e-6) + 1)) * trace.interval_s
+    def __init__(self, trace: Trajectory, length: int, begin: Floats) -> None:
+        self.trace, self.length = trace, length
+        blend = min(round(BLEND_S / trace.interval_s), length // 4)
+        self.blend = blend if begin.shape[-1] > 1 else 0
+        last = len(trace.time_s) - 1
+        room = last - length - self.blend
+        self.begin = np.floor(begin * ((room if room >= 0 else 2 * last) + 1)).astype(np.int64)
+
+    def samples(self, number_: NDArray[np.int64]) -> Floats:
+        """Positions (P, F, S, 3) at samples (P, F, S) of the fraction, from 0, mm."""
+        block = np.minimum(number_ // self.length, self.begin.shape[-1] - 1)
+        passed = number_ - block * self.length
+        moved = self._replayed(np.take_along_axis(self.begin, block, axis=-1) + passed)
+        joins = (block > 0) & (passed < self.blend)
+        if joins.any():
+            before = np.take_along_axis(self.begin, np.maximum(block - 1, 0), axis=-1)[joins] + self.length
+            share = (passed[joins] / self.blend)[:, None]
+            moved[joins] = share * moved[joins] + (1 - share) * self._replayed(before + passed[joins])
+        return moved
 
     def at(self, time_s: Floats) -> Floats:
-        """Positions (P, F, S, 3) at times (P, F, S) of the fraction, mm."""
-        block = np.minimum((time_s / self.block_s).astype(np.int64), self.begin_s.shape[-1] - 1)
-        passed = time_s - block * self.block_s
-        moved = _at(self.trace, np.take_along_axis(self.begin_s, block, axis=-1) + passed)
-        joins = (block > 0) & (passed < self.blend_s)
-        if joins.any():
-            before = np.take_along_axis(self.begin_s, np.maximum(block - 1, 0), axis=-1)[joins] + self.block_s
-            share = (passed[joins] / self.blend_s)[:, None]
-            moved[joins] = share * moved[joins] + (1 - share) * _at(self.trace, before + passed[joins])
+        """Positions (P, F, S, 3) at times (P, F, S) of the fraction, linearly between samples, mm."""
+        at = time_s / self.trace.interval_s
+        low = np.floor(at + 1e-9).astype(np.int64)
+        rest = np.maximum(at - low, 0.0)[..., None]
+        moved: Floats = self.samples(low) * (1 - rest) + self.samples(low + 1) * rest
         return moved
 
     def at_match(self) -> Floats:
         """Mean position (P, F, 3) over the time of a match, which ends where the fraction begins, mm."""
-        values, step = self.trace.displacement_mm, self.trace.interval_s
-        width = min(max(round(MATCH_S / step), 1), len(values))
+        values = self.trace.displacement_mm
+        width = min(max(round(MATCH_S / self.trace.interval_s), 1), len(values))
         total = np.vstack([np.zeros(3), np.cumsum(values, axis=0)])
-        first = np.round(_folded(self.begin_s[..., 0], self.trace.duration_s) / step).astype(np.int64) - width
-        first = np.clip(first, 0, len(values) - width)
+        first = np.clip(self._folded(self.begin[..., 0]) - width, 0, len(values) - width)
         mean: Floats = (total[first + width] - total[first]) / width
         return mean
 
+    def _replayed(self, sample: NDArray[np.int64]) -> Floats:
+        return self.trace.displacement_mm[self._folded(sample)]
 
-def _folded(time_s: Floats, duration_s: float) -> Floats:
-    """Times of a recording that is played forwards and backwards in turn."""
-    rest = np.mod(time_s, 2 * duration_s)
-    return np.where(rest > duration_s, 2 * duration_s - rest, rest)
+    def _folded(self, sample: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Samples of a recording that is played forwards and backwards in turn."""
+        last = len(self.trace.time_s) - 1
+        return last - np.abs(last - sample % (2 * last))
 
 
 def _at(trace: Trajectory, time_s: Floats) -> Floats:
     """The trace (..., 3) at times (...) since its beginning, linearly between samples."""
-    values = trace.displacement_mm
-    at = _folded(time_s, trace.duration_s * (1 + 1e-12)) / trace.interval_s
-    low = np.minimum(at.astype(np.int64), len(values) - 2)
-    rest = (at - low)[..., None]
-    moved: Floats = values[low] * (1 - rest) + values[low + 1] * rest
-    return moved
+    return trace.at(np.minimum(time_s, trace.duration_s) + trace.time_s[0])

@@ -43,8 +43,9 @@ def test_parts_add_up_and_of_patient_takes_one() -> None:
     drawn = sample_course(FULL, patients=5, seed=2, samples=6)
     still = sum(part.shift_mm for part in drawn.parts if not part.grows)[:, :, None]
     grown = sum(part.shift_mm for part in drawn.parts if part.grows)[:, :, None]
-    share = ((np.arange(6) + 0.5) / 6)[:, None]
     assert drawn.wave_mm is not None
+    assert drawn.time_s is not None
+    share = drawn.time_s[..., None] / FULL.fraction_s  # drift and breath at one moment
     np.testing.assert_allclose(drawn.shifts_mm, still + grown * share + drawn.wave_mm)
     np.testing.assert_array_equal(drawn.of_patient(3).shifts_mm, drawn.shifts_mm[3:4])
 

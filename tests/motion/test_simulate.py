@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import ptvkit as pk
 from ptvkit import phantom
@@ -117,21 +118,23 @@ def test_precision_goes_on_until_it_is_reached() -> None:
 
 
 @pytest.mark.statistics
-def test_parameter_intervals_widen_with_small_samples() -> None:
+def test_parameter_intervals_are_those_of_chi_square() -> None:
+    """Σ² of n patients is χ² with n − 1 degrees of freedom, and a ball of 5 mm contains the share of Maxwell's law."""
     ctv = phantom.region("lesion_3")
     ptv = pk.expand(ctv, pk.Margin.uniform(5))
-    widths = {}
     for patients in (None, 14, 200):
         error = pk.SetupError(systematic_mm=2, patients=patients)
-        found = simulate_coverage(ctv, ptv, pk.Course(setup=[error]), patients=500, seed=1)
+        found = simulate_coverage(ctv, ptv, pk.Course(setup=[error]), patients=1024, seed=1)
         intervals = found.parameter_intervals
         assert set(intervals) == (set() if patients is None else {"contained", "coverage_loss"})
-        if patients is not None:
-            widths[patients] = intervals["contained"].width
-            assert intervals["contained"].low <= found.contained() <= intervals["contained"].high
-    # Σ of 14 patients is uncertain by .72 to 1.61: with Σ = 2 and 5 mm, containment between .51 and .99
-    assert widths[14] == pytest.approx(0.48, abs=0.15)
-    assert widths[200] < 0.5 * widths[14]
+        if patients is None:
+            continue
+        sigma = 2 * np.sqrt((patients - 1) / stats.chi2.ppf([0.025, 0.975], patients - 1))
+        low, high = stats.chi.cdf(5 / sigma, 3)  # .508 and .992 of 14 patients, .834 and .943 of 200
+        contained = intervals["contained"]
+        assert contained.low == pytest.approx(low, abs=3 * np.sqrt(low * (1 - low) / 1024))
+        assert contained.high == pytest.approx(high, abs=3 * np.sqrt(high * (1 - high) / 1024))
+        assert contained.low <= found.contained() <= contained.high
 
 
 def test_result_holds_together() -> None:
