@@ -66,9 +66,21 @@ def _bounds(boxes: Sequence[Box]) -> tuple[NDArray[np.float64], NDArray[np.float
     return both[:, 0], both[:, 1]
 
 
+def groups_that_meet(low: NDArray[np.float64], high: NDArray[np.float64]) -> list[list[int]]:
+    """Numbers of the boxes, from corner to corner (N, 3), that meet directly or by way of others, group by group."""
+    return _linked(len(low), _pairs(low, high), lambda a, b: True)
+
+
 def _groups(boxes: Sequence[Box]) -> list[list[Box]]:
     """Boxes whose insides meet, in the order of the first of each group."""
-    home = list(range(len(boxes)))
+    pairs = _pairs(*_bounds(boxes)) if len(boxes) > 1 else ()
+    groups = _linked(len(boxes), pairs, lambda a, b: _meet(boxes[a], boxes[b]))
+    return [[boxes[n] for n in group] for group in groups]
+
+
+def _linked(count: int, pairs: Iterable[tuple[int, int]], really: Callable[[int, int], bool]) -> list[list[int]]:
+    """Numbers from 0 in the groups that pairs of them make; a pair that would change nothing is not looked at."""
+    home = list(range(count))
 
     def root(n: int) -> int:
         while home[n] != n:
@@ -76,21 +88,18 @@ def _groups(boxes: Sequence[Box]) -> list[list[Box]]:
             n = home[n]
         return n
 
-    for a, b in _pairs(boxes):
+    for a, b in pairs:
         first, second = sorted((root(a), root(b)))
-        if first != second and _meet(boxes[a], boxes[b]):
+        if first != second and really(a, b):
             home[second] = first
-    groups: dict[int, list[Box]] = {}
-    for n, box in enumerate(boxes):
-        groups.setdefault(root(n), []).append(box)
+    groups: dict[int, list[int]] = {}
+    for n in range(count):
+        groups.setdefault(root(n), []).append(n)
     return list(groups.values())
 
 
-def _pairs(boxes: Sequence[Box]) -> Iterator[tuple[int, int]]:
-    """Pairs of boxes whose insides' bounds meet."""
-    if len(boxes) < 2:
-        return
-    low, high = _bounds(boxes)
+def _pairs(low: NDArray[np.float64], high: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    """Pairs of boxes, from corner to corner (N, 3), that meet."""
     axis = int(np.argmax(np.ptp(low, axis=0)))
     order = np.argsort(low[:, axis], kind="stable")
     low, high = low[order], high[order]

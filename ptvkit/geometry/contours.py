@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptvkit.errors import MaskError, PtvkitWarning
+from ptvkit.geometry.boxes import groups_that_meet, merged
 from ptvkit.geometry.components import in_boxes
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
@@ -97,13 +98,40 @@ def region_from_contours(
     """
     stack = _stacked(contours, grid, name)
     step = _step(stack, slice_mm, name)
+    _warn_of_missing(stack.heights_mm, step, name)
+    found = [_region(part, step, grid, name) for part in _apart(stack, step)]
+    return merged([box for one in found for box in one.boxes], name)
+
+
+def _region(stack: Stack, step: float, grid: Grid | None, name: str) -> Region:
+    """The region of contours that belong together, on a lattice of their own."""
     lattice, to_nodes = _lattice(stack, step, grid, name)
     edges = [_edges(polygons, to_nodes) for polygons in stack.planes]
     first = np.cumsum([0, *(len(plane) for plane in edges)]).astype(np.int64)
     levels = polygon_levels(np.concatenate(edges), first, lattice.shape[:2], lattice.spacing_mm[:2], REACH_MM)
     nodes = lattice.to_mm(np.stack(np.meshgrid([0], [0], np.arange(lattice.shape[2]), indexing="ij"), -1))[0, 0]
-    level = between(levels, stack.heights_mm, step, nodes @ stack.frame[:, 2], name)
+    level = between(levels, stack.heights_mm, step, nodes @ stack.frame[:, 2])
     return in_boxes(Region(level=level, grid=lattice, name=name))
+
+
+def _apart(stack: Stack, step: float) -> list[Stack]:
+    """The contours in groups that have nothing to do with each other.
+
+    Two belong together when the rectangles around them meet and they lie on one plane, or on planes that follow each
+    other.
+    """
+    flat = [polygon for plane in stack.planes for polygon in plane]
+    home = np.repeat(np.arange(len(stack.planes)), [len(plane) for plane in stack.planes])
+    follows = np.r_[np.diff(stack.heights_mm) <= GAP * step, False]
+    low = np.array([(*one.min(axis=0), n) for one, n in zip(flat, home, strict=True)], float)
+    high = np.array([(*one.max(axis=0), n + follows[n]) for one, n in zip(flat, home, strict=True)], float)
+    return [_chosen(stack, flat, home, np.array(group)) for group in groups_that_meet(low, high)]
+
+
+def _chosen(stack: Stack, flat: list[Floats], home: NDArray[np.int64], chosen: NDArray[np.int64]) -> Stack:
+    planes = np.unique(home[chosen])
+    polygons = tuple(tuple(flat[n] for n in chosen[home[chosen] == plane].tolist()) for plane in planes)
+    return Stack(frame=stack.frame, heights_mm=stack.heights_mm[planes], planes=polygons)
 
 
 def _stacked(contours: Sequence[Floats], grid: Grid | None, name: str) -> Stack:
@@ -234,25 +262,25 @@ def _rank(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return found
 
 
-def between(levels: Level, heights: Floats, step: float, nodes: Floats, name: str) -> Level:
+def _warn_of_missing(heights: Floats, step: float, name: str) -> None:
+    gaps = np.diff(heights)
+    missing = int((np.rint(gaps[gaps > GAP * step] / step) - 1).sum())
+    if missing:
+        text = f"{name}: has no contour on {missing} slices between others, and is taken to be empty there"
+        warnings.warn(text, PtvkitWarning, stacklevel=3)
+
+
+def between(levels: Level, heights: Floats, step: float, nodes: Floats) -> Level:
     """Level (I, J, K) at the nodes' heights (K,), from that on the planes."""
     out = np.full((*levels.shape[1:], len(nodes)), REACH_MM, np.float32)
-    missing = 0
     segments = [(heights[0] - step, _ended(levels[0]), heights[0], levels[0])]
     for n, (a, b) in enumerate(pairwise(heights.tolist())):
         if b - a <= GAP * step:
             segments.append((a, levels[n], b, levels[n + 1]))
             continue
-        missing += round((b - a) / step) - 1
         segments.append((a, levels[n], a + step, _ended(levels[n])))
         segments.append((b - step, _ended(levels[n + 1]), b, levels[n + 1]))
     segments.append((heights[-1], levels[-1], heights[-1] + step, _ended(levels[-1])))
-    if missing:
-        warnings.warn(
-            f"{name}: has no contour on {missing} slices between others, and is taken to be empty there",
-            PtvkitWarning,
-            stacklevel=4,
-        )
     for low, lower, high, upper in segments:
         for k in np.flatnonzero((nodes >= low - 1e-6) & (nodes <= high + 1e-6)):
             share = np.float32(np.clip((nodes[k] - low) / (high - low), 0.0, 1.0))

@@ -42,10 +42,14 @@ SMALL_MM: Final = 6.0
 MOST_NODES: Final = 40_000_000
 """Working nodes of one part above which its grid gets coarser: 160 MB an array."""
 MOST_VOXELS: Final = 60_000_000
+MOST_PARTS: Final = 4000
+"""Parts above which a mask is refused as noise: each is some milliseconds of work, and nobody treats so many."""
 SPECK: Final = 1000
 """Voxels up to which a part's box is compared with others: equal ones are reconstructed once."""
 MANY: Final = 100
-"""Parts above which the smallest keep little room around them."""
+"""Parts above which the smallest get little room around them."""
+SPECK_MM: Final = 4.0
+"""That room: some widths of the smoothing that so small a part allows."""
 MOST_ROUGH_MM: Final = 20.0
 """Slices thicker than this are not smoothed more often."""
 SHARPENED: Final = 4
@@ -73,7 +77,7 @@ def region_from_mask(mask: Mask) -> Region:
     Raises
     ------
     MaskError
-        When the mask is empty, or its voxels are too small to be worked on.
+        When the mask is empty, has more than 4,000 parts, or its voxels are too small to be worked on.
 
     Examples
     --------
@@ -87,6 +91,8 @@ def region_from_mask(mask: Mask) -> Region:
     if mask.box is None:
         raise MaskError(f"{mask.name}: is empty; there is no structure to work on")
     pieces = connected(mask.cropped)
+    if len(pieces) > MOST_PARTS:
+        raise MaskError(_too_many(mask, pieces[MOST_PARTS][0], len(pieces)))
     alike: dict[tuple[Triple, bytes], tuple[Box, Triple]] = {}
     boxes = []
     for inside, start in pieces:
@@ -101,11 +107,20 @@ def region_from_mask(mask: Mask) -> Region:
     return Region(boxes=boxes, name=mask.name)
 
 
+def _too_many(mask: Mask, first_too_many: NDArray[np.bool_], count: int) -> str:
+    """Why a mask with so many parts is refused; removing all up to the size of the first too many leaves few enough."""
+    voxels = int(np.count_nonzero(first_too_many))
+    return (
+        f"{mask.name}: holds {count:,} separate parts, above {MOST_PARTS:,}; remove those of up to"
+        f" {voxels * mask.grid.voxel_volume_mm3:.3g} mm³ ({voxels} voxels) as noise, or choose one lesion"
+    )
+
+
 def _box(mask: Mask, inside: NDArray[np.bool_], start: Triple, *, trimmed: bool = False) -> Box:
     """The surface of one connected part, cut to its voxels; `start` is its first index in the mask's own box."""
     assert mask.box is not None, "an empty mask was refused"
     spacing = np.asarray(mask.grid.spacing_mm)
-    room = np.ceil(REACH_MM / spacing).astype(int) + 1
+    room = np.ceil((SPECK_MM if trimmed else REACH_MM) / spacing).astype(int) + 1
     low = np.asarray(mask.box[0]) + start - room
     grid = mask.grid.box(low.tolist(), (low + inside.shape + 2 * room - 1).tolist())
     _refuse_too_many(grid, mask.name)

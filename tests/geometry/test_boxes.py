@@ -6,14 +6,16 @@ import sys
 
 import numpy as np
 import pytest
+import trimesh
 from numpy.typing import NDArray
 
 from ptvkit import Grid, GridError, Margin, Mask, MaskError, Region, contract, expand, extent, lesions, region_from_mask
 from ptvkit.geometry.boolean import difference, intersection, union
 from ptvkit.geometry.boxes import around, joined
 from ptvkit.geometry.components import parts
-from ptvkit.geometry.contours import contours_of
+from ptvkit.geometry.contours import contours_of, region_from_contours
 from ptvkit.geometry.distance import signed_distance
+from ptvkit.geometry.from_mesh import region_from_mesh
 from ptvkit.margins.expand import sweep
 from tests.conftest import AXES
 from tests.geometry.test_structures import ball, lens_cc, sphere_cc
@@ -193,3 +195,57 @@ def test_lesions_are_the_boxes_in_order() -> None:
     mask = nodules("lps")
     for part, one in zip(lesions(mask), region_from_mask(mask).by_box(), strict=True):
         np.testing.assert_array_equal(one.to_mask(mask.grid).array, part.array)
+
+
+def rings(centre: tuple[float, float, float], radius: float, heights: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Contours of a ball on planes."""
+    turns = np.linspace(0, 2 * math.pi, 90, endpoint=False)
+    circle = np.stack([np.cos(turns), np.sin(turns), 0 * turns], axis=-1)
+    across = [(z, math.sqrt(radius**2 - (z - centre[2]) ** 2)) for z in heights if abs(z - centre[2]) < radius]
+    return [np.array([centre[0], centre[1], z]) + r * circle for z, r in across]
+
+
+def test_contoured_nodules_far_apart_are_each_as_if_alone() -> None:
+    heights = np.arange(-40, 40, 3.0)
+    one, other = rings((-170, 12, 1), 7, heights), rings((180, -150, 8), 9, heights)
+    both = region_from_contours([*one, *other])
+    assert len(both.boxes) == 2
+    for alone in (region_from_contours(one, slice_mm=3), region_from_contours(other, slice_mm=3)):
+        same = min(both.by_box(), key=lambda box: abs(extent(box)["R"] - extent(alone)["R"]))
+        assert extent(same) == pytest.approx(extent(alone), abs=1e-4)
+        assert same.volume_cc == pytest.approx(alone.volume_cc, rel=1e-5)
+        assert same.boxes[0].grid.spacing_mm == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_contours_with_a_hole_or_a_branch_belong_together() -> None:
+    heights = np.arange(-21, 22, 3.0)
+    outer, inner = rings((0, 0, 0), 20, heights), rings((2, 0, 0), 9, heights)
+    hollow = region_from_contours([*outer, *inner])
+    assert hollow.volume_cc == pytest.approx(sphere_cc(20) - sphere_cc(9), rel=0.02)
+    square = np.array([[-5.0, -5, 0], [5, -5, 0], [5, 5, 0], [-5, 5, 0]])
+    trunk = [2.5 * square + [0, 0, z] for z in (0.0, 3.0)]
+    twigs = [square + [x, 0, z] for z in (6.0, 9.0) for x in (-7.0, 7.0)]
+    assert len(region_from_contours([*trunk, *twigs]).boxes) == 1
+
+
+def test_meshes_far_apart_are_each_as_if_alone_and_keep_their_cavities() -> None:
+    far, hollow = trimesh.creation.icosphere(3, radius=6), trimesh.creation.icosphere(3, radius=15)
+    hole = trimesh.creation.icosphere(3, radius=8)
+    hole.invert()
+    far.apply_translation([350, -3, 200])
+    found = region_from_mesh(trimesh.util.concatenate([hollow, hole, far]))
+    assert len(found.boxes) == 2
+    alone = region_from_mesh(far)
+    same = max(found.by_box(), key=lambda one: extent(one)["R"])
+    assert extent(same) == pytest.approx(extent(alone), abs=1e-4)
+    assert same.volume_cc == pytest.approx(alone.volume_cc, rel=1e-6)
+    assert found.volume_cc == pytest.approx((hollow.volume + hole.volume + far.volume) / 1000, rel=0.005)
+
+
+def test_too_many_parts_are_refused_with_a_way_out() -> None:
+    array = np.zeros((120, 120, 120), bool)
+    array[1::6, 1::6, 1::6] = True
+    array[:7, :7, :7] = True
+    mask = Mask.from_array(array, np.diag([1.0, 2.0, 3.0, 1.0]), name="gtv")
+    with pytest.raises(MaskError, match=r"gtv: holds 7,993 separate parts, above 4,000; remove those of up to 6 mm³"):
+        region_from_mask(mask)
