@@ -1,6 +1,7 @@
 """A margin held against patients that its search did not see."""
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from ptvkit.motion.estimate import Estimate, share
 from ptvkit.motion.simulate import in_threads, simulate_coverage
 
 Bools = NDArray[np.bool_]
-CLOSE_MM = 0.25
+CLOSE_MM: Final = {"dmin": 0.1}
+CLOSE_ELSE_MM: Final = 0.25
 """Patients whose needed margin is this close to the margin are simulated in full."""
 
 
@@ -59,7 +61,7 @@ def reached_by(
     field, margin = field_for(people)
     needed = needed_margins(judge, field, people, at_mm=margin)
     met = needed <= margin
-    close = np.flatnonzero(np.abs(needed - margin) < CLOSE_MM)
+    close = np.flatnonzero(np.abs(needed - margin) < CLOSE_MM.get(name, CLOSE_ELSE_MM))
     met[close] = _met_in_full(target, ptv, course, judge, close, seed, samples)
     return share(int(met.sum()), patients)
 

@@ -22,7 +22,17 @@ from ptvkit.geometry.boxes import joined
 from ptvkit.geometry.distance import signed_distance
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.jit import thread_count
-from ptvkit.kernels.needed import Curve, Field, Positions, Tree, curve_slope, distances, needed_of_worst, weighted_curve
+from ptvkit.kernels.needed import (
+    Curve,
+    Field,
+    Positions,
+    Sketch,
+    Tree,
+    curve_slope,
+    distances,
+    needed_of_worst,
+    weighted_curve,
+)
 from ptvkit.motion.course import Course
 from ptvkit.motion.simulate import in_threads
 
@@ -33,8 +43,11 @@ WORST_POINT: Final = ("dmin", "contained")
 """Metrics that one point of the surface decides."""
 CELLS_MM: Final = (24.0, 12.0, 6.0, 3.5)
 POINT_MM: Final = 1.7
-NEAR_MM: Final = 1.2
+NEAR_MM: Final = 0.8
 """Patients are worked out finely whose needed margin is roughly this close to the wanted one."""
+FINE_MM: Final = 1.5
+"""Fields closer than this are thinned for rough answers."""
+FEWEST_NODES: Final = 16
 INNER: Final = 2500
 SURFACE: Final = 800
 ROOT_MM: Final = 0.01
@@ -201,7 +214,7 @@ def needed_margins(
         return _needed_by_volume(judge, field, people)
     if not len(people.few.shifts) or (share is None and at_mm is None):
         return needed_by_worst(judge, field, people)[0]
-    found = _rough(judge, field, people)
+    found = _rough(judge, field, people, share, at_mm)
     fine = np.zeros(len(found), bool)
     for _ in range(4):
         middle = at_mm if at_mm is not None else quantile(found, share or 0.5)
@@ -220,17 +233,14 @@ def quantile(needed: Floats, share: float) -> float:
 
 def needed_by_worst(judge: Judge, field: Field, people: Population) -> tuple[Floats, NDArray[np.int64]]:
     """As `needed_margins`, all finely, and the point of the judge's tree that decides for each."""
-    return needed_of_worst(
-        _centred(field, judge.centre_mm),
-        judge.tree,
-        people.at,
+    sketch = Sketch(
+        _centred(_thinned(field), judge.centre_mm),
         people.few,
-        judge.plan.curve(),
         judge.plan.curve(people.spread_mm / 3**0.5),
-        judge.level,
-        slack=0.3 * people.spread_mm**2 / judge.plan.penumbra_mm + 0.2,
-        least=NEVER_MM,
+        0.3 * people.spread_mm**2 / judge.plan.penumbra_mm + 0.2,
     )
+    exact, curve = _centred(field, judge.centre_mm), judge.plan.curve()
+    return needed_of_worst(exact, judge.tree, people.at, curve, judge.level, sketch, least=NEVER_MM, floor=NEVER_MM)
 
 
 def deciding_positions(judge: Judge, field: Field, people: Population, needed: Floats) -> tuple[Floats, Floats]:
@@ -284,11 +294,27 @@ def _deciding_points(judge: Judge, field: Field, at: Positions, patient: int, ma
     return np.ascontiguousarray(judge.points.inner[np.argsort(away)[:DECIDING_POINTS]])
 
 
-def _rough(judge: Judge, field: Field, people: Population) -> Floats:
-    """By the few positions and the coarse tree."""
+def _rough(judge: Judge, field: Field, people: Population, share: float | None, at_mm: float | None) -> Floats:
+    """By the few positions and the coarse tree; who is far below the wanted share or need is hardly searched."""
     wide = judge.plan.curve(people.spread_mm / 3**0.5)
-    field = _centred(field, judge.centre_mm)
-    return needed_of_worst(field, judge.coarse, people.few, NONE, wide, wide, judge.level, slack=0.0, least=NEVER_MM)[0]
+    coarse = _centred(_thinned(field), judge.centre_mm)
+    none = Sketch(coarse, NONE, wide, 0.0)
+
+    def searched(floor: float) -> Floats:
+        return needed_of_worst(coarse, judge.coarse, people.few, wide, judge.level, none, least=NEVER_MM, floor=floor)[
+            0
+        ]
+
+    middle = at_mm if at_mm is not None else quantile(searched(np.inf), share or 0.5)
+    return searched(middle - NEAR_MM)
+
+
+def _thinned(field: Field) -> Field:
+    """Every other node along each axis, where they are close."""
+    steps = np.where((field.spacing_mm < FINE_MM) & (np.array(field.values.shape) > FEWEST_NODES), 2, 1)
+    i, j, k = steps
+    to_index = np.ascontiguousarray(field.to_index / steps[:, None])
+    return Field(np.ascontiguousarray(field.values[::i, ::j, ::k]), to_index, field.spacing_mm * steps)
 
 
 def _needed_by_volume(judge: Judge, field: Field, people: Population) -> Floats:

@@ -60,36 +60,37 @@ class Tree(NamedTuple):
     roots: int
 
 
+class Sketch(NamedTuple):
+    """A rougher picture of the same patients, by which cells are left out that need less by `slack`, mm.
+
+    Positions of length 0 for none.
+    """
+
+    field: Field
+    at: Positions
+    curve: Curve
+    slack: float
+
+
 def needed_of_worst(
-    field: Field,
-    tree: Tree,
-    at: Positions,
-    few: Positions,
-    curve: Curve,
-    few_curve: Curve,
-    level: float,
-    *,
-    slack: float,
-    least: float,
+    field: Field, tree: Tree, at: Positions, curve: Curve, level: float, sketch: Sketch, *, least: float, floor: float
 ) -> tuple[Floats, Whole]:
     """For each patient the m (P,) that his worst point needs, and which point of the tree that is (P,).
 
     Parameters
     ----------
-    field, tree, at, curve
-    few : Positions
-        Fewer positions for the same patients, by which cells are left out when they need less by `slack`, mm; of
-        length 0 for none.
-    few_curve : Curve
-        The curve for these.
+    field, tree, at, curve, sketch
     level : float
         That the sum must reach; a value of 0 or less asks for the largest distance, the curve unread.
     least : float
         Lower bound of the result.
+    floor : float
+        Who needs less than this is searched no further than to be sure of it: his m is that of the point at the end of
+        one way down the tree.
     """
     count = len(at.shifts)
     needed, worst = np.full(count, least), np.zeros(count, np.int64)
-    run_in_slices(_needed_of_worst, count, field, tree, at, few, curve, few_curve, level, slack, least, needed, worst)
+    run_in_slices(_needed_of_worst, count, field, tree, at, curve, level, sketch, least, floor, needed, worst)
     return needed, worst
 
 
@@ -264,22 +265,23 @@ def _needed_of_worst(
     field: Field,
     tree: Tree,
     at: Positions,
-    few: Positions,
     curve: Curve,
-    few_curve: Curve,
     level: float,
-    slack: float,
+    sketch: Sketch,
     least: float,
+    floor: float,
     needed: Floats,
     worst: Whole,
 ) -> None:
+    few = sketch.at
     d = np.empty(at.shifts.shape[1] * at.shifts.shape[2])
     rough = np.empty(few.shifts.shape[1] * few.shifts.shape[2])
     still = np.zeros((0, 3, 3))
     waiting = np.empty(len(tree.radii), np.int64)
     for p in range(start, stop):
         turn = at.turns[p] if len(at.turns) else still
-        best, place = _first_bound(field, tree, at, p, curve, level, least, d)
+        needed[p], worst[p] = _first_bound(field, tree, at, p, curve, level, least, d)
+        best = max(needed[p], floor)
         count = tree.roots
         for cell in range(count):
             waiting[cell] = cell
@@ -289,16 +291,16 @@ def _needed_of_worst(
             radius = tree.radii[cell] * (SMOOTH if tree.radii[cell] < SMALL_MM else 1.0)
             centre = tree.centres[cell]
             if len(few.shifts):
-                _distances_at(field.values, field.to_index, field.spacing_mm, centre, few.shifts[p], still, rough)
-                if _cannot_exceed(rough, few.weights[p], few_curve, level, best - radius - slack):
+                coarse = sketch.field
+                _distances_at(coarse.values, coarse.to_index, coarse.spacing_mm, centre, few.shifts[p], still, rough)
+                if _cannot_exceed(rough, few.weights[p], sketch.curve, level, best - radius - sketch.slack):
                     continue
             _distances_at(field.values, field.to_index, field.spacing_mm, centre, at.shifts[p], turn, d)
             best, better = _raised(d, at.weights[p], curve, level, best)
             if better:
-                place = cell
+                needed[p], worst[p] = best, cell
             if radius <= 0 or _cannot_exceed(d, at.weights[p], curve, level, best - radius):
                 continue
             for child in range(tree.first[cell], tree.last[cell]):
                 waiting[count] = child
                 count += 1
-        needed[p], worst[p] = best, place
