@@ -97,7 +97,7 @@ def test_page_stands_alone_and_escapes_what_it_is_given(page: Path) -> None:
     assert "targets.ptv</th>" not in text
     assert "2, 2, 2" in text  # Σ of the error in words
     assert page.stat().st_size < 5_000_000
-    assert "averaged over the course" in text
+    assert "accumulated over the course" in text
     assert "static dose cloud" in text
     assert "IJROBP 2000;47:1121" in text
 
