@@ -1,1 +1,1 @@
-"""What is asked: one schema for study files, options and Python, and the value that it makes."""
+"""Requests: one schema for study files, options and Python."""

@@ -1,4 +1,4 @@
-"""The cases of a request: patients, each with values of its own."""
+"""Cases of a request: patients with their own values."""
 
 import csv
 import json
@@ -30,12 +30,12 @@ class Case:
 
     @property
     def gtv(self) -> str | None:
-        """Its GTV, where targets are made from one."""
+        """GTV of the case, when targets are derived from it."""
         return self.values.get("cases.gtv")
 
 
 def cases_of(request: Request, *, leave_out: Path | None = None) -> tuple[Case, ...]:
-    """The cases of a request, by name, each name once.
+    """Cases of a request by unique name.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def cases_of(request: Request, *, leave_out: Path | None = None) -> tuple[Case, 
 
 
 def _cases(text: str, leave_out: Path | None) -> list[Case]:
-    """A mask, those of a folder, or those that a pattern matches."""
+    """Cases of one mask, of a folder, or of a pattern."""
     if text.startswith(PHANTOM) or Path(text).is_file():
         return [Case(name=_name(text), values={"cases.gtv": text})]
     if not Path(text).is_dir() and StructureRef.parse(text).path.is_file():
@@ -79,7 +79,7 @@ def _name(text: str) -> str:
 
 
 def _refuse_same(names: list[str], source: str) -> None:
-    """Names are those of folders, on file systems that may not tell capitals apart."""
+    """Case names become folder names, also on case-insensitive file systems."""
     seen: dict[str, str] = {}
     for name in names:
         if name.casefold() in seen:
@@ -88,7 +88,7 @@ def _refuse_same(names: list[str], source: str) -> None:
 
 
 def _manifest(path: Path) -> list[Case]:
-    """A CSV file: ``case``, ``mask``, and any column named by a dotted key of the request."""
+    """Cases of a CSV manifest: ``case``, ``mask``, and columns named by dotted keys of the request."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -111,7 +111,7 @@ def _row(path: Path, line: int, row: dict[str, str]) -> Case:
 
 
 def _placed(value: Any, folder: Path) -> Any:
-    """A name of a file, as it is meant beside the manifest."""
+    """File name, relative to the manifest."""
     is_path = isinstance(value, str) and not value.startswith((PHANTOM, ":"))
     return str(folder / value) if is_path else value
 

@@ -1,4 +1,4 @@
-"""Dotted keys: a value put in at one, the keys that are set, and ``KEY=VALUE`` as text."""
+"""Dotted keys: setting values, listing the keys that are set, and parsing ``KEY=VALUE``."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ MARGINS: Final = ("ctv", "ptv", "breathing")
 
 
 def with_values(content: Mapping[str, Any], values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Content with values put in at their dotted keys; None removes a key.
+    """Content with values set at dotted keys; None removes a key.
 
     A step of a key is a table's key; in a list of tables the ``name`` of one; in a triple an axis, LR, AP or SI; in a
     margin a letter or an axis.
@@ -70,7 +70,7 @@ def _named(tables: list[Any], name: str, where: str) -> dict[str, Any]:
 
 
 def _put_in_value(table: dict[str, Any], steps: Sequence[str], value: Any) -> bool:
-    """One side of a margin, or one axis of a triple; False when the last step is none of these."""
+    """Set one side of a margin or one axis of a triple; False for other keys."""
     key, part = steps[-2:]
     below = table.get(key)
     if steps[0] == "targets" and key in MARGINS and (part in PAIRS or part in "RLAPSI"):
@@ -85,7 +85,7 @@ def _put_in_value(table: dict[str, Any], steps: Sequence[str], value: Any) -> bo
 
 
 def replaced(content: Mapping[str, Any], overrides: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Overrides with those that follow from them, first: what another model leaves behind.
+    """Overrides, preceded by those that they imply when a model is replaced.
 
     Another breathing, and a dose from a file, keep of the table before them what `REPLACED` names; ``none`` for
     `NONE_REMOVES` removes the table.
@@ -125,7 +125,7 @@ REPLACED: Final = {
     "breathing": (("preset", "amplitude_mm", "trace"), ("reference", "reference_seen_by")),
     "dose": (("file",), ("prescription_gy",)),
 }
-"""Tables that begin anew when one of these keys is overridden, and what of the old table still holds then."""
+"""Tables that are reset when one of these keys is overridden, and the keys that are kept."""
 NONE_REMOVES: Final = frozenset({"guidance.match", "breathing.preset", "dose.file"})
 
 

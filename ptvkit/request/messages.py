@@ -1,4 +1,4 @@
-"""What is wrong with a request, in one line: the key, what is legal there, and the nearest legal key."""
+"""One-line messages for invalid requests: the key, the legal values, and the nearest legal key."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ from ptvkit.request.toml_lines import line_of
 
 
 def mistake(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
-    """Dotted key of the first mistake, and what is wrong with it."""
+    """Dotted key of the first error, and its description."""
     first = error.errors()[0]
     place = [part for part in first["loc"] if not _is_tag(part)]
     key = ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
@@ -27,7 +27,7 @@ def mistake(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
 
 
 def line_in(source: str, error: ValidationError) -> str:
-    """The file, and the line of its first mistake where it has one."""
+    """File, and the line of the first error where known."""
     place = [part for part in error.errors()[0]["loc"] if not _is_tag(part)]
     try:
         line = line_of(Path(source).read_text(encoding="utf-8"), place)
@@ -37,7 +37,7 @@ def line_in(source: str, error: ValidationError) -> str:
 
 
 def legal_keys(model: type[BaseModel], tables: Sequence[str]) -> list[str]:
-    """Keys of the table that a sequence of table names leads to."""
+    """Keys of the table at a sequence of table names."""
     here: type[BaseModel] = model
     for name in tables:
         field = here.model_fields.get(name)
@@ -47,7 +47,7 @@ def legal_keys(model: type[BaseModel], tables: Sequence[str]) -> list[str]:
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
-    """The table that an annotation such as ``list[Table] | None`` holds."""
+    """Table class in an annotation such as ``list[Table] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for inner in get_args(annotation) if (model := model_in(inner)) is not None), None)

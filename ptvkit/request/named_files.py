@@ -1,4 +1,4 @@
-"""The files that a request names: found by the marks of the schema, so that a new key needs no list of its own."""
+"""Files named by a request, identified by the marks of the schema."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,7 +13,7 @@ from ptvkit.request.schema import Names, Tables
 def map_files(
     content: Mapping[str, Any], change: Callable[[str, Names], Any], model: type[BaseModel] = Tables
 ) -> dict[str, Any]:
-    """Content with every text that names files changed.
+    """Content with a function applied to every text that names files.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def map_files(
 
 
 def mark_of(key: str) -> Names | None:
-    """The mark of a dotted key, such as that of a sweep; None where its values name no files.
+    """Mark of a dotted key; None when its values are not file names.
 
     Examples
     --------

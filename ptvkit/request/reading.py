@@ -1,4 +1,4 @@
-"""TOML files, and those that come with the package."""
+"""TOML files, including those of the package."""
 
 import os
 import tomllib
@@ -12,12 +12,12 @@ from ptvkit.io.columns import decoded
 from ptvkit.io.files import open_input
 
 BUILT_IN: Final = {"liver-protocol": "liver-protocol.toml"}
-"""Study files that come with the package, by name."""
+"""Built-in study files by name."""
 MOST_BYTES: Final = 10_000_000
 
 
 def read_toml(source: str | os.PathLike[str], built_in: Mapping[str, str] = BUILT_IN) -> dict[str, Any]:
-    """Content of a TOML file, or of one that comes with the package by its name.
+    """Content of a TOML file, or of a built-in one by name.
 
     Raises
     ------
@@ -36,5 +36,5 @@ def read_toml(source: str | os.PathLike[str], built_in: Mapping[str, str] = BUIL
 
 
 def packaged(name: str) -> bytes:
-    """Bytes of a TOML file that comes with the package."""
+    """Bytes of a built-in TOML file."""
     return files("ptvkit.request").joinpath(name).read_bytes()

@@ -1,4 +1,4 @@
-"""A request: what is wished for, as one value, whatever it came from."""
+"""Requests: one value for study files, command lines and Python."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ from ptvkit.request.reading import BUILT_IN, read_toml
 from ptvkit.request.schema import Names, Tables
 
 CASE = "{case}"
-"""Stands for a case's name in the names of files."""
+"""Placeholder for the case name in file names."""
 OPTIONS = "the request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
-    """A command or function that carries requests out, and the tables and keys that it reads.
+    """Command or function that executes requests, with the tables and keys that it reads.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
-    """What is wished for: cases, targets, errors, guidance, breathing, dose, criteria, simulation, sweep, output.
+    """Request: cases, targets, errors, guidance, breathing, dose, criteria, simulation, sweep, output.
 
     Make one with `Request.load`.
 
@@ -127,7 +127,7 @@ class Request:
         )
 
     def with_values(self, values: Mapping[str, Any]) -> Self:
-        """The request with other values at some dotted keys, such as those of a cell or a case."""
+        """Request with other values at dotted keys, such as those of a cell or a case."""
         return type(self)(
             content=with_values(self.content, values, self.source),
             source=self.source,
@@ -136,7 +136,7 @@ class Request:
         )
 
     def for_case(self, name: str, values: Mapping[str, Any]) -> Self:
-        """The request of one case: its own values, its name for ``{case}``, its own file where only a label is named.
+        """Request of one case: its own values, its name for ``{case}``, and its file for labels without a file.
 
         Examples
         --------
@@ -159,7 +159,7 @@ class Request:
         )
 
     def require_read(self, consumer: Consumer) -> tuple[str, ...]:
-        """Refuse what a consumer would pass over, and say in a line what a shared file holds for others.
+        """Refuse keys that the consumer does not read; keys of a shared file for other commands are noted.
 
         Returns
         -------
@@ -192,11 +192,11 @@ class Request:
         return tuple(sorted(set(named)))
 
     def label(self, key: str) -> str:
-        """What messages call a key: the option that set it, where one did."""
+        """Name of a key in messages: the option that set it, if any."""
         return self.labels.get(key, key)
 
     def identity(self, *tables: str, hash_of: Callable[[Path], str] = lambda path: source_of(path).sha256) -> str:
-        """SHA-256 of what is asked, with the content of every file that it names in place of its path.
+        """SHA-256 of the request, with file contents in place of file names.
 
         Parameters
         ----------
@@ -246,7 +246,7 @@ def _label_of(key: str, labels: Mapping[str, str]) -> str | None:
 
 
 def _beside(file: Path) -> Callable[[str, Names], str]:
-    """Names as they are meant: relative to the file that has them."""
+    """File names resolved relative to the file that contains them."""
 
     def placed(text: str, mark: Names) -> str:
         is_path = text and not text.startswith((PHANTOM, ":"))
@@ -256,7 +256,7 @@ def _beside(file: Path) -> Callable[[str, Names], str]:
 
 
 def _file_of(text: str) -> str:
-    """The file, or the folder of masks, that a structure is in."""
+    """File or mask folder of a structure."""
     folder = text.rpartition(":")[0]
     return next((one for one in (text, folder) if one and _exists(one)), None) or str(StructureRef.parse(text).path)
 

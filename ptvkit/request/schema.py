@@ -10,12 +10,12 @@ from ptvkit.margins.margin import as_margin
 
 WORD, TABLE = "<word>", "<table>"
 LARGEST = 1e100
-"""Larger numbers mean nothing, and the largest integers of TOML are no floats."""
+"""Upper limit of numbers; the largest TOML integers cannot be represented as floats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Marks a key whose text names files.
+    """Mark of a key whose text names files.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ def _margin(value: Any, *, name_sides: bool = False) -> Any:
 
 
 def _sides(value: Any) -> Any:
-    """A breathing margin: each of its sides is named."""
+    """A breathing margin with named sides."""
     return _margin(value or 0.0, name_sides=True)
 
 
@@ -88,7 +88,7 @@ class CaseTable(Table):
 
 
 class LesionTable(Table):
-    """``[targets.lesions.N]``: margins of one lesion, 1 is the largest; what is not set is that of all."""
+    """``[targets.lesions.N]``: margins of one lesion, 1 is the largest; unset keys default to ``[targets]``."""
 
     ctv: MarginValue | None = None
     ptv: MarginValue | None = None
@@ -221,7 +221,7 @@ class LimitsFile(Table):
 
 
 class CriteriaTable(Table):
-    """``[criteria]``: what a margin must achieve, and for whom."""
+    """``[criteria]``: criterion of a margin, and share of patients."""
 
     criterion: str = "dmin>=0.95"
     population: float = 0.9
@@ -229,7 +229,7 @@ class CriteriaTable(Table):
 
 
 class SimulationTable(Table):
-    """``[simulation]``: how many, how often, how sure."""
+    """``[simulation]``: number of patients, samples, and precision."""
 
     fractions: int = 1
     fraction_s: float = 90.0
@@ -247,7 +247,7 @@ class RangeTable(Table):
 
 
 class SweepTable(Table):
-    """``[sweep]``: which values of which keys are tried; ``parameters`` names keys of this file with their values."""
+    """``[sweep]``: keys and values of the sweep; ``parameters`` names keys of this file with their values."""
 
     method: Literal["grid", "lhs", "sobol"] = "grid"
     points: int | None = None
@@ -255,7 +255,7 @@ class SweepTable(Table):
 
 
 class OutputTable(Table):
-    """``[output]``: which files are written beside the figures."""
+    """``[output]``: additional output files."""
 
     page: bool = True
     picture: bool = False

@@ -1,4 +1,4 @@
-"""The cells of a request's sweep: combinations of values that are tried."""
+"""Cells of a sweep: combinations of swept values."""
 
 import itertools
 import math
@@ -33,7 +33,7 @@ class Cell:
 
 
 def cells_of(request: Request) -> tuple[Cell, ...]:
-    """The cells of a request's sweep; one without values when there is none.
+    """Cells of a request's sweep; a single cell without values when there is none.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def _grid(sweep: SweepTable, source: str) -> list[tuple[Any, ...]]:
 
 
 def _points(sweep: SweepTable, source: str, seed: int) -> list[tuple[Any, ...]]:
-    """Latin hypercube or Sobol points; a list of values is drawn from, a range is filled."""
+    """Latin hypercube or Sobol points over ranges and lists of values."""
     if sweep.points is None or not 1 <= sweep.points <= MOST_CELLS:
         raise MotionError(f"{source}: [sweep]: {sweep.method} needs points, from 1 to {MOST_CELLS:,}")
     size = len(sweep.parameters)
@@ -83,7 +83,7 @@ def _placed(value: list[Any] | RangeTable, unit: np.ndarray[Any, np.dtype[np.flo
 
 
 def check_cells(request: Request) -> None:
-    """Refuse swept values that no cell could run with, before any does: each value once, all else at its base.
+    """Validate all swept values before the run: one value at a time, others at their base value.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where in a TOML file a key stands, for messages: the parser does not tell."""
+"""Line numbers of keys in a TOML file, for messages."""
 
 import re
 from collections import Counter
