@@ -58,7 +58,7 @@ def read_dose(
     values, grid = read_image(path)
     if units is None and np.nanmax(values, initial=0.0) > DOUBTFUL_GY:
         raise DoseError(
-            f"{path}: reaches {float(np.nanmax(values)):.6g}, which must be cGy; give units='cGy' (--units cGy), or"
+            f"{path}: reaches {float(np.nanmax(values)):.6g}, which must be cGy; give units='cGy', or"
             " units='Gy' if it is right"
         )
     factor = np.float32(UNITS[units or "Gy"])

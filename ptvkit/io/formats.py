@@ -70,7 +70,7 @@ def _write_rtstruct(path: Path, segments: Sequence[Segment], options: WriteOptio
 
 def _write_seg(path: Path, segments: Sequence[Segment], options: WriteOptions) -> None:
     if options.reference is None:
-        raise FileError(f"{path}: a DICOM segmentation belongs to an image; give its folder (--reference)")
+        raise FileError(f"{path}: a DICOM segmentation belongs to an image; give its folder as reference")
     write_seg(path, segments, reference=options.reference)
 
 
@@ -110,7 +110,7 @@ def _refuse_overlap(labels: np.ndarray, mask: Mask, one: Segment, segments: Sequ
         other = segments[int(under[under > 0][0]) - 1].name
         raise MaskError(
             f"{path}: {one.name!r} and {other!r} share voxels, which a label file cannot hold; write a .seg.nrrd, or"
-            " one structure at a time (--structure)"
+            " one structure at a time"
         )
 
 
@@ -334,7 +334,7 @@ def _voxels(path: Path, segments: Sequence[Segment], options: WriteOptions) -> G
         return options.grid
     grids = [one.shape.grid for one in segments if isinstance(one.shape, Mask)]
     if not grids:
-        raise FileError(f"{path}: contours and meshes have no voxels of their own; give an image's (--reference)")
+        raise FileError(f"{path}: contours and meshes have no voxels of their own; give an image as reference")
     if any(not grid.matches(grids[0]) for grid in grids):
-        raise FileError(f"{path}: the structures have voxels of different images; give one image (--reference)")
+        raise FileError(f"{path}: the structures have voxels of different images; give one image as reference")
     return grids[0]

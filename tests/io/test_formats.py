@@ -259,7 +259,7 @@ def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Secret" not in capsys.readouterr().out
     targets = ["targets", str(tmp_path / "rs.dcm"), "--ctv", "3", "--ptv", "2", "-o", str(tmp_path / "out")]
     assert main(targets) == 2
-    assert "contours have no voxels to write on; give --grid" in capsys.readouterr().err
+    assert "contours have no voxels to write on; give targets.grid" in capsys.readouterr().err
     assert main([*targets, "--grid", str(series), "--pad"]) == 0
     assert (
         main(["targets", f"{tmp_path / 'gtv.seg.nrrd'}", "--ctv", "3", "--ptv", "2", "-o", str(tmp_path / "o2")]) == 0
