@@ -43,7 +43,8 @@ class Body:
         if self.semi_mm.any():
             return _from_ellipsoid(own, self.semi_mm) - self.radius_mm
         own[:, 2] -= np.clip(own[:, 2], -self.half_mm, self.half_mm)
-        return np.linalg.norm(own, axis=1) - self.radius_mm
+        away: Floats = np.linalg.norm(own, axis=1) - self.radius_mm
+        return away
 
     def surface(self) -> Floats:
         """Points (N, 3) on its surface, each where the normal has its own direction."""
@@ -72,13 +73,15 @@ def _from_ellipsoid(points: Floats, semi: Floats) -> Floats:
         beyond = ((semi * p / (semi**2 + t[:, None])) ** 2).sum(axis=1) > 1
         low, high = np.where(beyond, t, low), np.where(beyond, high, t)
     nearest = semi**2 * p / (semi**2 + t[:, None])
-    return np.linalg.norm(p - nearest, axis=1) * np.sign(t)
+    found: Floats = np.linalg.norm(p - nearest, axis=1) * np.sign(t)
+    return found
 
 
 def turned(rng: Random) -> Floats:
     """Any rotation."""
-    found, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    return found * np.sign(np.linalg.det(found))
+    axes, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    found: Floats = axes * np.sign(np.linalg.det(axes))
+    return found
 
 
 def body(kind: str, rng: Random, larger_mm: float = 0.0) -> Body:
@@ -116,7 +119,8 @@ def grid_for(one: Body, spacing: tuple[float, float, float], axes: Floats, rng: 
 def displaced(target: Body, ptv: Body, rng: Random) -> tuple[Floats, Floats]:
     """Shifts (N, 3) that lead the target out of its PTV, and their true depths (N,), mm."""
     points = target.surface()
-    shifts, depths = [], []
+    shifts: list[Floats] = []
+    depths: list[float] = []
     while len(shifts) < SHIFTS:
         way = rng.normal(size=3)
         shift = way / np.linalg.norm(way) * rng.uniform(2, 20)
