@@ -136,7 +136,8 @@ def errors(
 ) -> tuple[Floats, Floats]:
     """Depth less the true one, mm: from the tables, and worked out for each shift (N,)."""
     shifts, exact = displaced(target, ptv, rng)
-    grid = grid_for(ptv if ptv.surface().max() > target.surface().max() else target, spacing, axes, rng)
+    larger = max((target, ptv), key=lambda one: float(np.linalg.norm(one.surface(), axis=1).max()))
+    grid = grid_for(larger, spacing, axes, rng)
     ctv = region_from_mask(sampled(target, grid))
     planned = region_from_mask(sampled(ptv, grid))
     fit = lookup_of(ctv, planned, shifts.min(axis=0), shifts.max(axis=0))
