@@ -103,17 +103,20 @@ class Lujan:
     def _positions(self, reference: object, signed: Floats) -> Floats:
         """A reference position for each signed amplitude (..., 3).
 
-        Inhale is a point of the trajectory, where the axis of largest amplitude turns; exhale is the origin, where each
-        axis turns.
+        Exhale and inhale are points of the trajectory: where the axis of largest amplitude turns. Axes that lag behind
+        it have not come to their own ends there.
         """
         if not isinstance(reference, str):
             return np.broadcast_to(np.asarray(reference, float), signed.shape)
         lag = np.asarray(self.lag)
         behind = lag[np.abs(self.signed_mm).argmax()] - lag
-        at_inhale = np.cos(np.pi * behind) ** (2 * self.n)
-        position: Floats = (
-            signed * {"time_mean": self.mean_share, "exhale": 0.0, "inhale": at_inhale, "mid_range": 0.5}[reference]
-        )
+        shares = {
+            "time_mean": self.mean_share,
+            "exhale": np.sin(np.pi * behind) ** (2 * self.n),
+            "inhale": np.cos(np.pi * behind) ** (2 * self.n),
+            "mid_range": 0.5,
+        }
+        position: Floats = signed * shares[reference]
         return position
 
     def draw(

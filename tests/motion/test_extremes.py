@@ -1,6 +1,7 @@
 """Containment at the ends of breaths: closed forms, and the dense trajectory between the ends."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,8 +100,8 @@ def test_the_largest_of_many_breaths(amplitude: float, sd: float, cycles: int, l
 class FromExhale(np.random.Generator):
     """Fractions begin where a breath does."""
 
-    def random(self, size: object = None, *_: object, **__: object) -> Floats:  # type: ignore[override]
-        return np.zeros(size)  # type: ignore[arg-type]
+    def random(self, size: Any = None, *_: Any, **__: Any) -> Any:
+        return np.zeros(size)
 
 
 @pytest.mark.statistics
@@ -172,7 +173,7 @@ def trace() -> Trajectory:
     return Trajectory(time_s=time, displacement_mm=moved)
 
 
-BREATHINGS = {
+BREATHINGS: dict[str, dict[str, Any]] = {
     "steady": {},
     "free": {"variation": "free"},
     "baseline": {"variation": Variation(amplitude_mm=2, period_s=0.7, baseline_mm=1)},

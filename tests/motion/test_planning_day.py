@@ -53,18 +53,25 @@ def test_a_snapshot_is_of_some_breath_of_some_day() -> None:
         assert np.mean(planned**2) == pytest.approx(second * (144 + 16), rel=0.03)
 
 
+def margin_needed(breathing: Breathing, *by_hand: pk.SetupError) -> float:
+    course = Course(setup=[pk.SetupError(systematic_mm=1), *by_hand], breathing=breathing, fractions=12)
+    solved = pk.solve_margin(pk.phantom.region("lesion_3"), course, patients=2000, seed=1, samples=12)
+    assert solved.margin.superior == solved.margin.left
+    return float(solved.margin.superior)
+
+
 @pytest.mark.statistics
 def test_margin_with_shifts_between_days() -> None:
-    """4 mm SI of baseline shifts on a wave of 8 mm, Σ 1, 12 fractions, needs 12.1 mm, not 7.7."""
-    breathing = Breathing.lujan(
-        amplitude_mm=(0, 0, 8),
-        inhale=(0, 0, -1),
-        reference="time_mean",
-        variation=Variation(baseline_shift_mm=(0, 0, 4)),
+    """4 mm SI of baseline shifts, a wave of 8 mm, Σ 1: as with set-up errors of the same SD that nothing sees."""
+    still, varied = (
+        Breathing.lujan(amplitude_mm=(0, 0, 8), inhale=(0, 0, -1), reference="time_mean", variation=variation)
+        for variation in ("none", Variation(baseline_shift_mm=(0, 0, 4)))
     )
-    course = Course(setup=[pk.SetupError(systematic_mm=1)], breathing=breathing, fractions=12)
-    solved = pk.solve_margin(pk.phantom.region("lesion_1", 2.0), course, patients=500, seed=1, samples=12)
-    assert solved.margin.superior == pytest.approx(12.1, abs=0.6)
+    treatment = pk.SetupError(name="days", random_mm=(0, 0, 4), seen_by="nothing")
+    planning = pk.SetupError(name="day of the CT", systematic_mm=(0, 0, 4), seen_by="nothing")
+    needed = margin_needed(varied)
+    assert needed == pytest.approx(margin_needed(still, treatment, planning), abs=0.2)
+    assert needed > 1.4 * margin_needed(still, treatment)  # treatment days alone
 
 
 @pytest.mark.statistics
