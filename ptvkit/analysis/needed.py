@@ -23,6 +23,7 @@ from ptvkit.geometry.distance import signed_distance
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.jit import thread_count
 from ptvkit.kernels.needed import (
+    Bounds,
     Curve,
     Field,
     Positions,
@@ -53,6 +54,9 @@ SURFACE: Final = 800
 ROOT_MM: Final = 0.01
 NEVER_MM: Final = -30.0
 """Needed margins are told from here on; what needs less needs none."""
+ALL: Final = Bounds(NEVER_MM, NEVER_MM, np.inf)
+DECIDED_MM: Final = 0.15
+"""Who needs so much more or less than a margin is on its one side for sure."""
 BINS: Final = 400
 TOGETHER_MM: Final = 0.3
 """Points decide together whose needed margins differ by about this."""
@@ -215,13 +219,14 @@ def needed_margins(
     if not len(people.few.shifts) or (share is None and at_mm is None):
         return needed_by_worst(judge, field, people)[0]
     found = _rough(judge, field, people, share, at_mm)
+    bounds = ALL if at_mm is None else Bounds(NEVER_MM, at_mm - DECIDED_MM, at_mm + DECIDED_MM)
     fine = np.zeros(len(found), bool)
     for _ in range(4):
         middle = at_mm if at_mm is not None else quantile(found, share or 0.5)
         near = (np.abs(found - middle) < NEAR_MM) & ~fine
         if not near.any():
             break
-        found[near] = needed_by_worst(judge, field, people.part(near))[0]
+        found[near] = needed_by_worst(judge, field, people.part(near), bounds)[0]
         fine |= near
     return found
 
@@ -231,7 +236,9 @@ def quantile(needed: Floats, share: float) -> float:
     return float(np.quantile(needed, share, method="higher"))
 
 
-def needed_by_worst(judge: Judge, field: Field, people: Population) -> tuple[Floats, NDArray[np.int64]]:
+def needed_by_worst(
+    judge: Judge, field: Field, people: Population, bounds: Bounds = ALL
+) -> tuple[Floats, NDArray[np.int64]]:
     """As `needed_margins`, all finely, and the point of the judge's tree that decides for each."""
     sketch = Sketch(
         _centred(_thinned(field), judge.centre_mm),
@@ -240,7 +247,7 @@ def needed_by_worst(judge: Judge, field: Field, people: Population) -> tuple[Flo
         0.3 * people.spread_mm**2 / judge.plan.penumbra_mm + 0.2,
     )
     exact, curve = _centred(field, judge.centre_mm), judge.plan.curve()
-    return needed_of_worst(exact, judge.tree, people.at, curve, judge.level, sketch, least=NEVER_MM, floor=NEVER_MM)
+    return needed_of_worst(exact, judge.tree, people.at, curve, judge.level, sketch, bounds=bounds)
 
 
 def deciding_positions(judge: Judge, field: Field, people: Population, needed: Floats) -> tuple[Floats, Floats]:
@@ -269,7 +276,8 @@ def _deciding(judge: Judge, field: Field, people: Population, needed: Floats) ->
         centred = _centred(field, judge.centre_mm)
         own = [_deciding_points(judge, centred, people.at, patient, needed[patient]) for patient in range(people.size)]
         return [(each, np.full(len(each), 1.0 / len(each))) for each in own]
-    found = [needed_by_worst(replace(judge, tree=tree), field, people) for tree in judge.facing]
+    bounds = Bounds(NEVER_MM, float(needed.min()) - 5 * TOGETHER_MM, np.inf)  # e⁻⁵ counts for nothing
+    found = [needed_by_worst(replace(judge, tree=tree), field, people, bounds) for tree in judge.facing]
     places = np.stack([tree.centres[worst] for tree, (_, worst) in zip(judge.facing, found, strict=True)], axis=1)
     most = np.stack([each for each, _ in found], axis=1)
     share = np.exp((most - most.max(axis=1, keepdims=True)) / TOGETHER_MM)
@@ -300,13 +308,14 @@ def _rough(judge: Judge, field: Field, people: Population, share: float | None, 
     coarse = _centred(_thinned(field), judge.centre_mm)
     none = Sketch(coarse, NONE, wide, 0.0)
 
-    def searched(floor: float) -> Floats:
-        return needed_of_worst(coarse, judge.coarse, people.few, wide, judge.level, none, least=NEVER_MM, floor=floor)[
-            0
-        ]
+    def searched(floor: float, ceiling: float) -> Floats:
+        return needed_of_worst(
+            coarse, judge.coarse, people.few, wide, judge.level, none, bounds=Bounds(NEVER_MM, floor, ceiling)
+        )[0]
 
-    middle = at_mm if at_mm is not None else quantile(searched(np.inf), share or 0.5)
-    return searched(middle - NEAR_MM)
+    if at_mm is not None:
+        return searched(at_mm - NEAR_MM, at_mm + NEAR_MM)
+    return searched(quantile(searched(np.inf, -np.inf), share or 0.5) - NEAR_MM, np.inf)
 
 
 def _thinned(field: Field) -> Field:

@@ -72,8 +72,20 @@ class Sketch(NamedTuple):
     slack: float
 
 
+class Bounds(NamedTuple):
+    """How far results matter, mm: none is below `least`.
+
+    Who needs less than `floor`, or more than `ceiling`, is searched no further than to be sure of it: his m is then too
+    small, on the right side of these.
+    """
+
+    least: float
+    floor: float
+    ceiling: float
+
+
 def needed_of_worst(
-    field: Field, tree: Tree, at: Positions, curve: Curve, level: float, sketch: Sketch, *, least: float, floor: float
+    field: Field, tree: Tree, at: Positions, curve: Curve, level: float, sketch: Sketch, *, bounds: Bounds
 ) -> tuple[Floats, Whole]:
     """For each patient the m (P,) that his worst point needs, and which point of the tree that is (P,).
 
@@ -82,15 +94,11 @@ def needed_of_worst(
     field, tree, at, curve, sketch
     level : float
         That the sum must reach; a value of 0 or less asks for the largest distance, the curve unread.
-    least : float
-        Lower bound of the result.
-    floor : float
-        Who needs less than this is searched no further than to be sure of it: his m is that of the point at the end of
-        one way down the tree.
+    bounds : Bounds
     """
     count = len(at.shifts)
-    needed, worst = np.full(count, least), np.zeros(count, np.int64)
-    run_in_slices(_needed_of_worst, count, field, tree, at, curve, level, sketch, least, floor, needed, worst)
+    needed, worst = np.full(count, bounds.least), np.zeros(count, np.int64)
+    run_in_slices(_needed_of_worst, count, field, tree, at, curve, level, sketch, bounds, needed, worst)
     return needed, worst
 
 
@@ -268,8 +276,7 @@ def _needed_of_worst(
     curve: Curve,
     level: float,
     sketch: Sketch,
-    least: float,
-    floor: float,
+    bounds: Bounds,
     needed: Floats,
     worst: Whole,
 ) -> None:
@@ -280,12 +287,12 @@ def _needed_of_worst(
     waiting = np.empty(len(tree.radii), np.int64)
     for p in range(start, stop):
         turn = at.turns[p] if len(at.turns) else still
-        needed[p], worst[p] = _first_bound(field, tree, at, p, curve, level, least, d)
-        best = max(needed[p], floor)
+        needed[p], worst[p] = _first_bound(field, tree, at, p, curve, level, bounds.least, d)
+        best = max(needed[p], bounds.floor)
         count = tree.roots
         for cell in range(count):
             waiting[cell] = cell
-        while count:
+        while count and best <= bounds.ceiling:
             count -= 1
             cell = waiting[count]
             radius = tree.radii[cell] * (SMOOTH if tree.radii[cell] < SMALL_MM else 1.0)
