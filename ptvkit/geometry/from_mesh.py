@@ -50,7 +50,8 @@ def region_from_mesh(mesh: trimesh.Trimesh, *, name: str = "the mesh") -> Region
 
 def _apart(mesh: trimesh.Trimesh) -> list[trimesh.Trimesh]:
     """The closed surfaces, those whose boxes meet together: one may be a hole in the other."""
-    label = trimesh.graph.connected_component_labels(mesh.face_adjacency, node_count=len(mesh.faces))
+    labels_of = trimesh.graph.connected_component_labels
+    label = labels_of(mesh.face_adjacency, node_count=len(mesh.faces))  # type: ignore[no-untyped-call]
     if not label.max():
         return [mesh]
     corners = np.asarray(mesh.triangles, float)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,8 @@ from ptvkit.errors import GridError
 from ptvkit.geometry.directions import axis_codes
 
 Triple = tuple[int, int, int]
+MOST_VOXELS: Final = 2_000_000_000
+"""Voxels above which no mask is laid on a grid: 2 GB as bytes."""
 
 SHEAR_TOLERANCE = 1e-3
 """Largest cosine between two array axes. Scanners and registrations write affines that are orthogonal to about 1e-6;
@@ -174,6 +176,20 @@ class Grid:
         corners = np.vstack([np.zeros((1, 3)), np.diag(np.asarray(self.shape, float))])
         near = np.abs(other.to_index(self.to_mm(corners)) - corners).max() <= 1e-3
         return self.shape == other.shape and bool(near)
+
+    def require_size(self, name: str) -> None:
+        """Refuse to lay a structure on more voxels than a computer has room for.
+
+        Raises
+        ------
+        GridError
+            Above 2,000 million voxels.
+        """
+        if self.size > MOST_VOXELS:
+            raise GridError(
+                f"{name}: a grid of {self} has {self.size / 1e6:,.0f} million voxels, above {MOST_VOXELS / 1e6:,.0f}"
+                " million; use larger voxels, or a grid around the structure alone"
+            )
 
     def _moved(self, start: NDArray[np.float64]) -> NDArray[np.float64]:
         affine = np.array(self.affine)

@@ -109,7 +109,14 @@ class Mask:
 
     @classmethod
     def from_box(cls, inside: NDArray[np.bool_], start: Triple, grid: Grid, *, name: str = "the mask") -> Self:
-        """Make a mask from the part of it that may be true, its first voxel at index `start` of the grid."""
+        """Make a mask from the part of it that may be true, its first voxel at index `start` of the grid.
+
+        Raises
+        ------
+        GridError
+            When the grid has more than 2,000 million voxels.
+        """
+        grid.require_size(name)
         found = bounding_box(inside)
         if found is None:
             return cls(held=np.zeros((0, 0, 0), bool), grid=grid, box=None, name=name)

@@ -145,7 +145,14 @@ class Region:
         return found.reshape(points.shape[:-1])
 
     def sample_on(self, grid: Grid) -> NDArray[np.float32]:
-        """Level at the voxel centres of another grid, as an array of its shape; 1000 beyond this region's boxes."""
+        """Level at the voxel centres of another grid, as an array of its shape; 1000 beyond this region's boxes.
+
+        Raises
+        ------
+        GridError
+            When the grid has more than 2,000 million voxels.
+        """
+        grid.require_size(self.name)
         return level_on(self.boxes, grid)
 
     def surface_points(self) -> NDArray[np.float64]:
@@ -175,7 +182,13 @@ class Region:
         -----
         PtvkitWarning
             When part of the region lies beyond the grid; the message says how much.
+
+        Raises
+        ------
+        GridError
+            When the grid has more than 2,000 million voxels.
         """
+        grid.require_size(self.name)
         if not self.is_inside(grid):
             self._warn_of_loss(grid)
         windows = [(box, window) for box in self.boxes if (window := _window(box, grid)) is not None]

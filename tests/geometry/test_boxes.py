@@ -249,3 +249,15 @@ def test_too_many_parts_are_refused_with_a_way_out() -> None:
     mask = Mask.from_array(array, np.diag([1.0, 2.0, 3.0, 1.0]), name="gtv")
     with pytest.raises(MaskError, match=r"gtv: holds 7,993 separate parts, above 4,000; remove those of up to 6 mm³"):
         region_from_mask(mask)
+
+
+def test_a_grid_for_which_there_is_no_room_is_refused_before_memory_is_taken() -> None:
+    affine = np.diag([-0.1, -0.1, 0.1, 1.0])
+    affine[:3, 3] = (250, 250, -225)
+    fine = Grid(shape=(5000, 5001, 4500), affine=affine)
+    says = r"the region: a grid of 5000×5001×4500 of .*112,522 million voxels, above 2,000 million; use larger voxels"
+    for lay in (ball(5).to_mask, ball(5).sample_on, far_balls().to_mask):
+        with pytest.raises(GridError, match=says):
+            lay(fine)
+    with pytest.raises(GridError, match="112,522 million"):
+        Mask.from_box(np.ones((2, 2, 2), bool), (9, 9, 9), fine)

@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -166,6 +167,35 @@ def test_meshes_against_their_formulas(ending: str, frame: str, tmp_path: Path) 
     assert back.is_watertight
     assert back.volume == pytest.approx(abs(ellipsoid.volume), rel=0.01)  # positive: it faces outwards
     np.testing.assert_allclose(back.center_mass, [33, -41, 17], atol=0.1)
+
+
+def test_two_nodules_far_apart_are_written_and_come_back_from_all_kinds_of_files(tmp_path: Path) -> None:
+    affine = np.diag([-2.0, -2.0, 3.0, 1.0])
+    affine[:3, 3] = (200, 30, -60)
+    array = np.zeros((200, 30, 40), bool)
+    index = np.moveaxis(np.indices(array.shape), 0, -1) * [2.0, 2.0, 3.0]
+    for centre in ([22.0, 25, 31], [371.0, 33, 88]):
+        array |= np.linalg.norm(index - centre, axis=-1) <= 9
+    mask = pk.Mask.from_array(array, affine)
+    region = pk.region_from_mask(mask)
+    assert len(region.boxes) == 2
+    series = write_series(tmp_path / "ct", mask.grid)
+    for name, kind, wish in (
+        ("rs.dcm", "rtstruct", Wish(reference=series)),
+        ("seg.dcm", "seg", Wish(reference=series)),
+        ("x.stl", None, Wish(frame="RAS")),
+    ):
+        path = tmp_path / name
+        write_segments(path, [Segment(name="GTV", shape=region)], wish, kind=kind)
+        back = pk.region_from_mask(found) if isinstance(found := _back(path), pk.Mask) else found
+        assert len(back.boxes) == 2, name
+        assert back.volume_cc == pytest.approx(region.volume_cc, rel=0.03), name
+        assert pk.extent(back) == pytest.approx(pk.extent(region), abs=1.6), name  # half a slice at the ends
+    np.testing.assert_array_equal(_back(tmp_path / "seg.dcm").cropped, mask.cropped)  # which holds no empty slices
+
+
+def _back(path: Path) -> Any:
+    return read_segments(path, frame="RAS" if path.suffix == ".stl" else None)[0].shape
 
 
 def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
