@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import trimesh
 
 from ptvkit.errors import FileError, MaskError
-from ptvkit.geometry.from_mesh import region_from_mesh
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.io.files import open_input, write_whole
@@ -35,6 +33,10 @@ def _enclosed(path: Path, frame: Frame | None) -> Region:
     MaskError
         When the surface is open.
     """
+    import trimesh  # slow to load, and only meshes need it
+
+    from ptvkit.geometry.from_mesh import region_from_mesh
+
     if frame is None:
         raise FileError(
             f"{path}: mesh files do not state the frame of their vertices; give frame, RAS or LPS (3D Slicer writes LPS"
@@ -64,6 +66,8 @@ def write_segments(path: Path, segments: Sequence[Segment], options: WriteOption
     MaskError
         When there are several structures.
     """
+    import trimesh
+
     if options.frame is None:
         raise FileError(f"{path}: give the frame of the vertices, RAS or LPS")
     if len(segments) > 1:
