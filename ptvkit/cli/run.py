@@ -55,7 +55,7 @@ def run(words: Words) -> None:
 
 
 def ran(words: Words, request: "Request", every_s: float) -> None:
-    """Run or merge, write the page and print what became of the study, with an honest exit status."""
+    """Run or merge, and print what became of the study, with an honest exit status."""
     from ptvkit.work.study import merge_study, run_study
 
     started, out = perf_counter(), words["out"]
@@ -65,31 +65,22 @@ def ran(words: Words, request: "Request", every_s: float) -> None:
         else:
             names = ("workers", "scheduler", "shard", "resume")
             outcome = run_study(request, out, **{name: words[name] for name in names}, progress=told)
-        page = None if outcome.results is None else page_of(request, outcome, out)
     is_part = words["shard"] is not None
     if words.json:
-        print_json(as_json(outcome, page))
+        print_json(as_json(outcome))
     else:
-        print_outcome(outcome, page, perf_counter() - started, is_part)
+        print_outcome(outcome, perf_counter() - started, is_part)
     if outcome.bugs:
         raise typer.Exit(BUG)
     if outcome.failed or (outcome.missing and not is_part):
         raise typer.Exit(FAILED)
 
 
-def page_of(request: "Request", outcome: "Outcome", out: Path) -> Path | None:
-    """The report of a study, where it is wanted."""
-    from ptvkit.report.study_page import write_study_page
-    from ptvkit.work.study import plan_study
-
-    return write_study_page(plan_study(request, out), outcome, out) if request.tables.output.page else None
-
-
-def as_json(outcome: "Outcome", page: Path | None) -> dict[str, Any]:
+def as_json(outcome: "Outcome") -> dict[str, Any]:
     """What became of a study, as plain values."""
     return {
         "results": None if outcome.results is None else str(outcome.results),
-        "page": None if page is None else str(page),
+        "page": None if outcome.page is None else str(outcome.page),
         "rows": outcome.rows,
         "failed": dict(outcome.failed),
         "missing": outcome.missing,
@@ -97,7 +88,7 @@ def as_json(outcome: "Outcome", page: Path | None) -> dict[str, Any]:
     }
 
 
-def print_outcome(outcome: "Outcome", page: Path | None, seconds: float, is_part: bool) -> None:
+def print_outcome(outcome: "Outcome", seconds: float, is_part: bool) -> None:
     """What became of a study: remarks and failures on stderr, the files on stdout."""
     for text in (*outcome.notes, *(f"warning: {text}" for text in outcome.warned)):
         remark(text)
@@ -107,8 +98,8 @@ def print_outcome(outcome: "Outcome", page: Path | None, seconds: float, is_part
         print(lines(trace), file=sys.stderr)
     if outcome.results is not None:
         say(f"{outcome.results}: {outcome.rows} rows, {len(outcome.failed)} cases failed. {seconds:.1f} s.")
-        if page is not None:
-            say(f"{page}: the report")
+        if outcome.page is not None:
+            say(f"{outcome.page}: the report")
     elif is_part:
         say(f"This shard is done; {outcome.missing} tasks of others are missing. Join them with ptvkit run --merge.")
     else:

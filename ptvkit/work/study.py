@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from ptvkit.display import drawing
 from ptvkit.errors import FileError, MotionError
 from ptvkit.io.provenance import TABLE_SCHEMAS
 from ptvkit.io.requests import InputFiles
@@ -119,6 +120,8 @@ class Outcome:
         Tables of the request that a study does not read.
     bugs : tuple of str
         Tracebacks of failures that are not the user's.
+    page : Path or None
+        The report; None where the request does not want one, or parts are missing.
     """
 
     results: Path | None
@@ -128,6 +131,7 @@ class Outcome:
     warned: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bugs: tuple[str, ...] = ()
+    page: Path | None = None
 
 
 def plan_study(study: Asked, out: str | os.PathLike[str] | None = None) -> Plan:
@@ -245,14 +249,10 @@ def _merged(plan: Plan, folder: Path) -> Outcome:
     records = Records(head=held.head, opening=plan.opening, records=done)
     rows = rows_of(records)
     write_results(rows, folder / NAME, columns=records.columns)
-    return Outcome(
-        results=folder / NAME,
-        rows=len(rows),
-        failed=outcome.failed,
-        warned=outcome.warned,
-        notes=plan.notes,
-        bugs=outcome.bugs,
-    )
+    complete = replace(outcome, results=folder / NAME, rows=len(rows), notes=plan.notes)
+    if not plan.request.tables.output.page:
+        return complete
+    return replace(complete, page=drawing("study_page").write_study_page(plan, complete, folder))
 
 
 def _outcome(plan: Plan, done: Mapping[Key, Record], missing: int) -> Outcome:

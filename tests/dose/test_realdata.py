@@ -36,7 +36,8 @@ def test_histograms_of_two_systems(shared_data: Path, system: str) -> None:
     """Within 1 % of the volume where the histogram is not steep.
 
     CERR's table has bins of 0.2 Gy named by their middle: its shares belong 0.1 Gy higher. Eclipse's brain stem has 2 %
-    less volume than the mask (its end slices), which is seen in its histogram.
+    less volume than the mask (its end slices): the mask's own voxels, counted, differ from that table by 1.3 %, and
+    nothing that is computed from the mask can be nearer to it than about that.
     """
     folder = shared_data / "ent_brain"
     dose = pk.read_dose(folder / "dose_gy.nii.gz")
@@ -50,9 +51,16 @@ def test_histograms_of_two_systems(shared_data: Path, system: str) -> None:
             [[float(row[column]), float(row[column + 1])] for row in rows if row[column + 1 : column + 2] > [""]]
         )
         level, volume = table.T
-        found = pk.dose_metrics(dose, pk.read_mask(folder / f"{LARGE[name]}.nii.gz"))
+        mask = pk.read_mask(folder / f"{LARGE[name]}.nii.gz")
+        found = pk.dose_metrics(dose, mask)
         error = 100 * found.volumes_at(level + (0.1 if system == "CERR" else 0.0)) - volume
         calm = np.abs(np.gradient(volume, level)) < 5
         assert calm.sum() > 50
-        assert np.abs(error[calm]).max() < (1.3 if (system, name) == ("Eclipse", "BRSTEM") else 1.0), name
-        assert np.abs(error).mean() < 0.4, name
+        limit, mean_limit = 1.0, 0.4
+        if (system, name) == ("Eclipse", "BRSTEM"):
+            at_voxels = dose.sample(mask.grid.to_mm(np.argwhere(mask.array)))
+            counted = 100 * (at_voxels[:, None] >= level).mean(axis=0)
+            off = np.abs(counted - volume)
+            limit, mean_limit = off[calm].max() + 0.2, off.mean() + 0.1
+        assert np.abs(error[calm]).max() < limit, name
+        assert np.abs(error).mean() < mean_limit, name
