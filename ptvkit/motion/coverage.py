@@ -22,12 +22,12 @@ from ptvkit.motion.lookup import (
     Depths,
     Figures,
     Lookup,
-    coverage_table,
     lookups_of,
     on_one_lattice,
     ptv_near,
 )
 from ptvkit.motion.result import LETTERS
+from ptvkit.motion.tables import coverage_table
 
 Floats = NDArray[np.float64]
 Structure = Mask | Region
