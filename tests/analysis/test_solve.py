@@ -126,9 +126,9 @@ def test_no_larger_than_by_hand(
     wave = pk.Breathing.lujan(amplitude_mm=(0, 0, 20), inhale=(0, 0, -1), reference="time_mean") if breathes else None
     errors = pk.SetupError(systematic_mm=systematic, random_mm=random)
     course = pk.Course(setup=[errors], breathing=wave, fractions=12 if breathes else 30)
-    found = solve_margin(ball(20), course, shape=shape, patients=2000, samples=40)  # type: ignore[arg-type]
+    found = solve_margin(ball(20), course, shape=shape, patients=1000, samples=40)  # type: ignore[arg-type]
     assert found.ptv_cc <= by_hand_cc
-    assert found.reached.value == pytest.approx(0.9, abs=by_chance(0.9, 2000, 2000))
+    assert found.reached.value >= 0.9 - by_chance(0.9, 1000, 1000)
 
 
 @pytest.mark.statistics

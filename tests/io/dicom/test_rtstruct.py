@@ -53,11 +53,11 @@ def test_voxels_come_back(axes: str, tmp_path: Path) -> None:
 
 @pytest.mark.statistics
 @pytest.mark.filterwarnings("ignore::ptvkit.errors.PtvkitWarning")
-def test_five_hundred_masks_come_back(tmp_path: Path) -> None:
+def test_two_hundred_masks_come_back(tmp_path: Path) -> None:
     grids = {name: grid_of(axes, (21, 17, 9)) for name, axes in AXES.items()}
     series = {name: write_series(tmp_path / name, grid) for name, grid in grids.items()}
     differ = 0
-    for seed in range(500):
+    for seed in range(200):
         name = list(AXES)[seed % len(AXES)]
         mask = random_mask(1000 + seed, grids[name])
         if mask.is_empty:
