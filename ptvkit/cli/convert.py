@@ -56,8 +56,8 @@ def convert(words: Words) -> None:
         rows = comparison(segments, read_segments(out, frame=frame))
     if words.json:
         names = ("name", "number", "volume_cc", "written_cc")
-        print_json({"file": str(out), "structures": [dict(zip(names, row, strict=True)) for row in rows],
-                    "warnings": warned})  # fmt: skip
+        structures = [dict(zip(names, row, strict=True)) for row in rows]
+        print_json({"file": str(out), "structures": structures, "warnings": warned}, "convert")
         return
     shown = [(name or "–", f"{number}", f"{cc:.3f}", "–" if after is None else f"{after:.3f}")
              for name, number, cc, after in rows]  # fmt: skip

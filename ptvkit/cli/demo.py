@@ -31,7 +31,8 @@ def demo(words: Words) -> None:
 
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             chain(out, json=True)
-        print_json({"folder": str(out), "files": sorted(path.relative_to(out).as_posix() for path in files_in(out))})
+        files = sorted(path.relative_to(out).as_posix() for path in files_in(out))
+        print_json({"folder": str(out), "files": files}, "demo")
     else:
         chain(out, json=False)
         say(f"Pictures in {out}: {', '.join(sorted(path.name for path in out.glob('*.png')))}")

@@ -66,12 +66,12 @@ def dose(words: Words) -> None:
         metrics = {name: dose_metrics(plan, mask) for name, mask in masks.items()}
         checks = check_limits(metrics, asked)
         if words["csv"] is not None:
-            write_histograms(metrics, words["csv"])
+            write_histograms(metrics, words["csv"], inputs)
         draw(plan, masks, metrics, words)
     if words.json:
         structures = {name: as_json(one, words["prescription"], more) for name, one in metrics.items()}
         checked = [limit_as_json(check) for check in checks]
-        print_json({"structures": structures, "limits": checked, "warnings": warned})
+        print_json({"structures": structures, "limits": checked, "warnings": warned}, "dose")
         return
     rows = table(metrics, words["prescription"], more)
     print_rows(rows, str(file), "Gy, %; partial volumes, interpolated by a cubic spline")
@@ -139,16 +139,18 @@ def limit_row(check: "LimitCheck") -> tuple[str, ...]:
     return check.limit.structure, check.limit.metric, check.limit.goal, value, verdict
 
 
-def write_histograms(found: dict[str, "DoseMetrics"], path: Path) -> None:
-    """Cumulative histograms, a column for each structure, every 0.1 Gy; whole or not at all."""
+def write_histograms(found: dict[str, "DoseMetrics"], path: Path, inputs: list[Path]) -> None:
+    """Cumulative histograms, a column for each structure, every 0.1 Gy, and the sidecar that names their schema."""
     from csv import writer
     from io import StringIO
 
     import numpy as np
 
     from ptvkit.io.files import write_whole
+    from ptvkit.io.provenance import DVH_TABLE_SCHEMA, Provenance, source_of, write_sidecar
     from ptvkit.text import csv_text
 
+    sources = tuple(source_of(one) for one in dict.fromkeys(inputs))
     levels = np.arange(0.0, max(one.dmax_gy for one in found.values()) + 0.1, 0.1)
     columns = [one.volumes_at(levels) for one in found.values()]
     text = StringIO()
@@ -158,6 +160,7 @@ def write_histograms(found: dict[str, "DoseMetrics"], path: Path) -> None:
         table.writerow((f"{level:.1f}", *(f"{share:.6f}" for share in shares)))
     with write_whole(path) as file:
         file.write(text.getvalue().encode())
+    write_sidecar(path, Provenance(inputs=sources, method="histogram", margins={}), schema=DVH_TABLE_SCHEMA)
 
 
 def draw(plan: Any, masks: "dict[str, Mask | Region]", metrics: dict[str, "DoseMetrics"], words: Words) -> None:

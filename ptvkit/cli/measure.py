@@ -90,7 +90,7 @@ def trace(words: Words) -> None:
 
             save_figure(trace_figure(recorded, statistics, title=file.name), picture)
     if words.json:
-        print_json(trace_as_json(recorded, statistics, warned))
+        print_json(trace_as_json(recorded, statistics, warned), "trace")
     else:
         print_trace(recorded, statistics)
 
@@ -114,7 +114,7 @@ def shifts(words: Words) -> None:
         )
     if words.json:
         values = {name: one.tolist() if hasattr(one, "tolist") else one for name, one in asdict(statistics).items()}
-        print_json({**values, "warnings": warned})
+        print_json({**values, "warnings": warned}, "setup-stats")
     else:
         print_shifts(statistics, words["file"])
 

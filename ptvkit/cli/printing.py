@@ -34,11 +34,21 @@ def remark(text: str) -> None:
     print("ptvkit: " + printable(" ".join(text.split()), LONGEST_MESSAGE), file=sys.stderr)
 
 
-def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Print JSON on stdout; numbers that are not finite are null."""
+def print_json(content: Mapping[str, Any], kind: str | None = None) -> None:
+    """Print JSON on stdout, its schema first; numbers that are not finite are null.
+
+    Parameters
+    ----------
+    content : mapping
+    kind : str, optional
+        Of `JSON_SCHEMAS`; without it the content names its schema, or is an error.
+    """
     import json
 
-    sys.stdout.write(json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
+    from ptvkit.io.provenance import JSON_SCHEMAS
+
+    schema = {} if kind is None else {"schema": JSON_SCHEMAS[kind]}
+    sys.stdout.write(json.dumps(_finite({**schema, **content}), indent=1, allow_nan=False) + "\n")
 
 
 def print_file(path: "Path") -> None:

@@ -88,7 +88,7 @@ def recipe(words: Words) -> None:
     }
     sentence = checked(content, margin, values, words) if words["check"] else None
     if words.json:
-        print_json(content)
+        print_json(content, "recipe")
         return
     if budget:
         print_rows(budget, "Errors", "SD in mm: LR, AP, SI; squares add")
@@ -106,7 +106,7 @@ def list_recipes(recipes: "list[Recipe]", json: bool) -> None:
     """All of them, a line each."""
     if json:
         names = ("name", "formula", "criterion", "status", "source")
-        print_json({"recipes": [{name: getattr(one, name) for name in names} for one in recipes]})
+        print_json({"recipes": [{name: getattr(one, name) for name in names} for one in recipes]}, "recipes")
         return
     rows = [("recipe", "formula", "status", "source")]
     rows += [(one.name, one.formula, one.status, one.source) for one in recipes]

@@ -67,7 +67,7 @@ def ran(words: Words, request: "Request", every_s: float) -> None:
             outcome = run_study(request, out, **{name: words[name] for name in names}, progress=told)
     is_part = words["shard"] is not None
     if words.json:
-        print_json(as_json(outcome))
+        print_json(as_json(outcome), "run")
     else:
         print_outcome(outcome, perf_counter() - started, is_part)
     if outcome.bugs:
@@ -116,7 +116,7 @@ def new_study(file: Path, json: bool = False) -> None:
     with write_whole(file) as stream:
         stream.write(packaged("new-study.toml"))
     if json:
-        print_json({"file": str(file)})
+        print_json({"file": str(file)}, "run --new")
     else:
         say(f"{file}: run it with  ptvkit run {file} -o out/")
 
@@ -132,7 +132,7 @@ def dry_run(request: "Request", out: Path | None, json: bool) -> None:
     for text in () if json else plan.notes:
         remark(text)
     if json:
-        print_json(plan_as_json(plan, minutes))
+        print_json(plan_as_json(plan, minutes), "run --dry-run")
     else:
         print_plan(plan, minutes)
 

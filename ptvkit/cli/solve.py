@@ -62,7 +62,7 @@ def solve(words: Words) -> None:
         solutions = {whose: solved(one, f"margins for {whose}", words.json) for whose, one in requests.items()}
     if words.json:
         own = {"own": as_json(solutions["this patient's breathing"])} if len(solutions) > 1 else {}
-        print_json(as_json(solutions["the population"]) | {"warnings": warned} | own)
+        print_json(as_json(solutions["the population"]) | {"warnings": warned} | own, "solve")
         return
     for whose, solution in solutions.items():
         print_solution(solution, f" for {whose}" if len(solutions) > 1 else "")

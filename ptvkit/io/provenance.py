@@ -32,6 +32,12 @@ JSON_SCHEMAS: Final = {
     "solve": "ptvkit-solve/1",
     "trace": "ptvkit-trace/1",
     "setup-stats": "ptvkit-setup-statistics/1",
+    "convert": "ptvkit-convert/1",
+    "demo": "ptvkit-demo/1",
+    "recipes": "ptvkit-recipes/1",
+    "run": "ptvkit-run/1",
+    "run --dry-run": "ptvkit-run-plan/1",
+    "run --new": "ptvkit-run-new/1",
 }
 """Schema and version of the JSON that a command prints, by command."""
 _LIBRARIES = ("numpy", "scipy", "nibabel", "numba")

@@ -89,3 +89,23 @@ def test_a_study_file_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["run", str(path), "--dry-run", "--json", "--set", "simulation.patients=60"]) == 0
     assert json.loads(capsys.readouterr().out)["patients"] == 60
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "schema"),
+    [
+        (("recipe", "van-herk", "--systematic", "2", "--random", "3"), "ptvkit-recipe/1"),
+        (("recipe",), "ptvkit-recipes/1"),
+        (("run", "--new", "study.toml"), "ptvkit-run-new/1"),
+    ],
+)
+def test_printed_json_names_its_schema(
+    words: tuple[str, ...],
+    schema: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["schema"] == schema
