@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 SHARES_NOTE: Final = (
-    "Contained is the share of patients whose target stays inside the PTV throughout the course, judged at the"
-    " ends of every breath, so that one deep breath counts. Dmin and D98 refer to the dose accumulated over the course, so that a brief miss has"
-    " little effect. All shares refer to simulated courses of the population described by these inputs; an idealised"
-    " dose has the same fall-off all around the PTV."
+    "Contained is the share of patients whose target stays inside the PTV throughout the course, judged at the ends of"
+    " every breath, so that one deep breath counts. Dmin and D98 refer to the dose accumulated over the course, so that"
+    " a brief miss has little effect. All shares refer to simulated courses of the population described by these"
+    " inputs; an idealised dose has the same fall-off all around the PTV."
 )
 COLUMNS: Final = {
     "case": "case",
