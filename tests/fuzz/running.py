@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import shutil
+import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -151,8 +152,16 @@ def run_case(number: int, seeds: dict[str, list[Path]], room: Path) -> tuple[str
     seconds = perf_counter() - started
     if outcome in ("read", "refused") and seconds > LONGEST_S:
         outcome = f"took {seconds:.1f} s"
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return family, outcome if outcome in ("read", "refused") else "finding", f"{what}: {outcome}", seconds, megabytes
+    return family, outcome if outcome in ("read", "refused") else "finding", f"{what}: {outcome}", seconds, _most_mb()
+
+
+def _most_mb() -> float:
+    """The most memory of this process so far; `ru_maxrss` would begin at what the process that started it had taken."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def _through_a_door(path: Path, family: str, rng: np.random.Generator) -> str:

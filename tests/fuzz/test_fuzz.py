@@ -17,3 +17,9 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
     assert report.outcomes.total() == CASES
     refused = sum(count for (_, outcome), count in report.outcomes.items() if outcome == "refused")
     assert 0.3 * CASES < refused < 0.95 * CASES  # damage that is seen, and damage that does not matter
+
+
+def test_the_memory_of_the_caller_does_not_count(tmp_path: Path) -> None:
+    taken = bytearray(2200 * 2**20)
+    report = run_cases(range(1), tmp_path)
+    assert len(taken) / 2**20 > report.most_mb > 50
