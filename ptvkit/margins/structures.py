@@ -5,6 +5,7 @@ from ptvkit.geometry.boolean import difference, intersection
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
+from ptvkit.margins.barriers import near
 from ptvkit.margins.expand import dilate, erode
 from ptvkit.margins.margin import MarginLike, as_margin
 
@@ -45,4 +46,5 @@ def prv(organ: Mask | Region, margin: MarginLike) -> Region:
 def taken_cc(ptv: Mask | Region, ctv: Mask | Region, organ: Mask | Region) -> float:
     """What the margin takes of an organ: its volume inside the PTV and outside the CTV within it, cc."""
     # two volumes less one another: a thin shell between two surfaces would fall between the nodes
-    return max(intersection(ptv, organ).volume_cc - intersection(ctv, organ).volume_cc, 0.0)
+    around = near(organ, as_region(ptv), 0.0)
+    return max(intersection(ptv, around).volume_cc - intersection(ctv, around).volume_cc, 0.0)

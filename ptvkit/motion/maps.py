@@ -1,7 +1,6 @@
 """Where the target is how often: two maps of probability."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +18,7 @@ from ptvkit.kernels.table import spread_counts
 from ptvkit.motion.course import Course, Drawn, Seed, blocks, draw_block, root, samples_of
 from ptvkit.motion.coverage import Structure, centroid, filled
 from ptvkit.motion.lookup import on_one_lattice
+from ptvkit.motion.simulate import in_threads
 from ptvkit.values import whole
 
 Floats = NDArray[np.float64]
@@ -99,8 +99,7 @@ def probability_maps(
 
     if course.turns:
         return _by_poses(target, planned, [drawn(task) for task in tasks[:4]], centre)
-    with ThreadPoolExecutor(thread_count()) as pool:
-        found = list(pool.map(lambda task: _counted(drawn(task).shifts_mm, target.grid), tasks))
+    found = list(in_threads(lambda task: _counted(drawn(task).shifts_mm, target.grid), tasks, thread_count()))
     return _by_counts(target, planned, found)
 
 

@@ -147,12 +147,14 @@ def run_blocks(
 
 
 def in_threads(one: Callable[[Task], Found], tasks: Iterable[Task], threads: int) -> Iterator[Found]:
-    """What each task gives, in their order, worked out by some threads; an interrupt leaves no task behind."""
+    """What each task gives, in their order, worked out by some threads; an interrupt waits for none of them."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="ptvkit-course")
+    stopped = True
     try:
         yield from pool.map(one, tasks)
+        stopped = False
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=not stopped, cancel_futures=True)
 
 
 def by_fraction(ready: Prepared, drawn: Drawn) -> list[FractionFigures]:

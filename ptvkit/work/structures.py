@@ -1,5 +1,7 @@
 """The structures of a case, as its request describes them."""
 
+from collections.abc import Callable
+
 from ptvkit.errors import FileError, MarginError, MaskError
 from ptvkit.geometry.components import lesions, parts
 from ptvkit.geometry.mask import Mask
@@ -10,24 +12,39 @@ from ptvkit.margins.structures import taken_cc
 from ptvkit.margins.targets import Targets, make_targets
 from ptvkit.request.request import Request
 
+Reader = Callable[[str], Region | Mask]
+"""Reads a structure by its name in a request; a study hands one on that reads each file once for all its cells."""
 
-def ctv_and_ptv(request: Request) -> tuple[Region | Mask, Region | Mask, dict[str, float]]:
+
+def read_named(name: str) -> Region | Mask:
+    """Read a structure by its name in a request: ``FILE`` or ``FILE:NAME``.
+
+    Raises
+    ------
+    FileError, MaskError, GridError
+    """
+    return StructureRef.parse(name).read()
+
+
+def ctv_and_ptv(request: Request, read: Reader = read_named) -> tuple[Region | Mask, Region | Mask, dict[str, float]]:
     """CTV, PTV and volumes of a case, cc.
 
     Raises
     ------
     FileError, MaskError, GridError, MarginError
     """
-    gtv, ctv, ptv = structures_of(request)
+    gtv, ctv, ptv = structures_of(request, read)
     volumes = {"gtv_cc": float("nan") if gtv is None else gtv.volume_cc}
     volumes |= {"ctv_cc": ctv.volume_cc, "ptv_cc": ptv.volume_cc}
     table = request.tables.targets
     if table is not None and table.organ is not None:
-        volumes["organ_cc"] = taken_cc(ptv, ctv, StructureRef.parse(table.organ).read())
+        volumes["organ_cc"] = taken_cc(ptv, ctv, read(table.organ))
     return ctv, ptv, volumes
 
 
-def structures_of(request: Request) -> tuple[Region | Mask | None, Region | Mask, Region | Mask]:
+def structures_of(
+    request: Request, read: Reader = read_named
+) -> tuple[Region | Mask | None, Region | Mask, Region | Mask]:
     """GTV, CTV and PTV of a case; no GTV where CTV and PTV are named.
 
     Raises
@@ -36,13 +53,13 @@ def structures_of(request: Request) -> tuple[Region | Mask | None, Region | Mask
     """
     cases = request.tables.cases
     if cases.ctv is not None and cases.ptv is not None:
-        return None, StructureRef.parse(cases.ctv).read(), StructureRef.parse(cases.ptv).read()
-    gtv = gtv_of(request)
-    targets = targets_of(request, gtv)
+        return None, read(cases.ctv), read(cases.ptv)
+    gtv = gtv_of(request, read)
+    targets = targets_of(request, gtv, read)
     return targets.gtv, targets.ctv, targets.ptv
 
 
-def gtv_of(request: Request) -> Region | Mask:
+def gtv_of(request: Request, read: Reader = read_named) -> Region | Mask:
     """The GTV of a case: all its lesions, or the chosen one.
 
     Raises
@@ -52,13 +69,12 @@ def gtv_of(request: Request) -> Region | Mask:
     cases = request.tables.cases
     if cases.gtv is None:
         raise FileError(f"{request.source}: [cases] names no GTV; give gtv, or ctv and ptv")
-    ref = StructureRef.parse(cases.gtv)
-    if cases.label is not None:
-        ref = StructureRef(path=ref.path, name=cases.label)
-    return _chosen(ref.read(), request)
+    if cases.label is None:
+        return _chosen(read(cases.gtv), request)
+    return _chosen(StructureRef(path=StructureRef.parse(cases.gtv).path, name=cases.label).read(), request)
 
 
-def targets_of(request: Request, gtv: Region | Mask) -> Targets:
+def targets_of(request: Request, gtv: Region | Mask, read: Reader = read_named) -> Targets:
     """CTV and PTV of a GTV, with all that the request says of them.
 
     Raises
@@ -75,17 +91,17 @@ def targets_of(request: Request, gtv: Region | Mask) -> Targets:
         ptv=ptv,
         breathing=as_margin(table.breathing, "targets.breathing"),
         breathing_shape=table.breathing_shape,
-        limit_ctv=None if table.limit is None else StructureRef.parse(table.limit).read(),
-        avoid=_read_all(table.avoid),
+        limit_ctv=None if table.limit is None else read(table.limit),
+        avoid=_read_all(table.avoid, read),
         avoid_clearance_mm=table.clearance_mm,
-        eval_limit=None if table.eval_limit is None else StructureRef.parse(table.eval_limit).read(),
+        eval_limit=None if table.eval_limit is None else read(table.eval_limit),
         eval_depth_mm=table.eval_depth_mm,
-        eval_avoid=_read_all(table.eval_avoid),
+        eval_avoid=_read_all(table.eval_avoid, read),
     )
 
 
-def _read_all(names: str | list[str]) -> list[Region | Mask]:
-    return [StructureRef.parse(name).read() for name in ([names] if isinstance(names, str) else names)]
+def _read_all(names: str | list[str], read: Reader) -> list[Region | Mask]:
+    return [read(name) for name in ([names] if isinstance(names, str) else names)]
 
 
 def _margins(request: Request, gtv: Region | Mask) -> tuple[Margin | list[Margin], Margin | list[Margin]]:

@@ -25,7 +25,7 @@ from ptvkit.request.request import Request
 from ptvkit.request.sweep import Cell
 from ptvkit.values import number, whole
 from ptvkit.work.journal import Record
-from ptvkit.work.structures import ctv_and_ptv
+from ptvkit.work.structures import ctv_and_ptv, read_named
 from ptvkit.work.values import course_of, dose_of
 from ptvkit.work.workspace import CaseValues, Workspace
 
@@ -214,7 +214,7 @@ def _block(
 
 def _ready(study: Request, task: Task, seed: int, kept: CaseValues, own: Request) -> Ready:
     """Targets of a cell, prepared for all courses of the study."""
-    ctv, ptv, volumes = ctv_and_ptv(own)
+    ctv, ptv, volumes = ctv_and_ptv(own, lambda name: kept.get(f"structure {name}", partial(read_named, name)))
     ctv = filled(ctv)
     courses = [course_of(request_of(study, task.case, values)) for values in task.courses]
     centre = centroid(ctv)

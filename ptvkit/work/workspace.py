@@ -12,8 +12,8 @@ from ptvkit.errors import PtvkitWarning
 
 Value = TypeVar("Value")
 
-MOST_VALUES: Final = 12
-"""Values that are kept for a case: the targets of two tasks, and some more."""
+MOST_VALUES: Final = 16
+"""Values that are kept for a case: the targets of two tasks, the structures that they are made from, and some more."""
 
 
 class CaseValues:

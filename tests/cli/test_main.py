@@ -81,12 +81,15 @@ def test_a_bug_keeps_its_traceback_and_is_json_too(
     assert json.loads(capsys.readouterr().out) == {"error": "a bug in ptvkit: TypeError: by design"}
 
 
+SMALL = ["--set", "targets.lesion=3"]
+
+
 def test_a_study_file_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "study.toml"
     assert main(["run", "--new", str(path)]) == 0
     assert main(["new-study", "-o", str(path)]) == 2
     assert "is there already" in capsys.readouterr().err
-    assert main(["run", str(path), "--dry-run", "--json", "--set", "simulation.patients=60"]) == 0
+    assert main(["run", str(path), "--dry-run", "--json", "--set", "simulation.patients=60", *SMALL]) == 0
     assert json.loads(capsys.readouterr().out)["patients"] == 60
     assert not (tmp_path / "out").exists()
 

@@ -16,8 +16,8 @@ LONGEST_S = 6.0
 """About a second on an idle machine; far less than the work that is stopped would have taken."""
 # a job in the background ignores interrupts, and hands that on to its children
 PROGRAM = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from ptvkit.cli import main;"
-    " sys.exit(main())"
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from ptvkit.__main__ import program;"
+    " program()"
 )
 STUDY = """
 [cases]
@@ -61,6 +61,19 @@ def test_a_signal_stops_at_once_and_leaves_nothing(command: str, number: int, st
     assert not list(tmp_path.rglob(".ptvkit*"))
     assert {path.suffix for path in tmp_path.rglob("out/*")} <= {".journal"}
     assert any(not is_alive(process.pid) for _ in range(20))
+
+
+@pytest.mark.parametrize("wait_s", [0.05, 0.15])
+def test_an_interrupt_while_it_starts_is_no_traceback(wait_s: float) -> None:
+    begun = PROGRAM.replace("import signal, sys;", "import signal, sys; print(flush=True);")
+    process = subprocess.Popen([sys.executable, "-c", begun, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(wait_s)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert "Traceback" not in told.decode()
+    assert process.returncode in (0, 130)
 
 
 def is_alive(group: int) -> bool:
