@@ -64,6 +64,7 @@ from .motion.variation import Variation
 from .request.limits import read_limits
 from .request.request import Request
 from .work.results import read_results
+from .work.sensitivity import read_sensitivity
 from .work.simulation import SimulationOutcome, run_simulation
 from .work.solve import run_solve
 from .work.study import Outcome, merge_study, run_study
@@ -154,6 +155,7 @@ __all__ = [
     "read_rtstruct",
     "read_seg",
     "read_segments",
+    "read_sensitivity",
     "read_shifts",
     "read_structure",
     "read_trace",

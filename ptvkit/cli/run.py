@@ -98,6 +98,10 @@ def print_outcome(outcome: "Outcome", seconds: float, is_part: bool) -> None:
         print(lines(trace), file=sys.stderr)
     if outcome.results is not None:
         say(f"{outcome.results}: {outcome.rows} rows, {len(outcome.failed)} cases failed. {seconds:.1f} s.")
+        if outcome.sensitivity is not None:
+            from ptvkit.report.study_sensitivity import decides_in_words
+
+            say(lines("\n".join(decides_in_words(outcome.sensitivity))))
         if outcome.page is not None:
             say(f"{outcome.page}: the report")
     elif is_part:

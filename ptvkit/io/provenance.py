@@ -22,6 +22,8 @@ TABLE_SCHEMAS: Final = {
     "coverage.csv": "ptvkit-coverage-table/1",
     "dose.csv": "ptvkit-dose-table/1",
     "results.csv": "ptvkit-results-table/1",
+    "sensitivity.csv": "ptvkit-sensitivity-table/1",
+    "tornado.csv": "ptvkit-tornado-table/1",
 }
 """Schema and version of each table, by file name; the JSON file that lists the table names it."""
 DVH_TABLE_SCHEMA: Final = "ptvkit-dvh-table/1"

@@ -20,6 +20,7 @@ from ptvkit.report.scene import scene_of
 from ptvkit.report.study_answer import FIGURES, Chosen, answer, chosen
 from ptvkit.report.study_asked import asked_in_words, errors_table
 from ptvkit.report.study_closeup import closeups
+from ptvkit.report.study_sensitivity import decides_in_words, sensitivity_figure
 from ptvkit.report.style import png_address
 from ptvkit.report.words import SHARES_NOTE, cell_in_words, number, words_of
 from ptvkit.work.closeup import cell_with
@@ -65,11 +66,13 @@ def _page(plan: Plan, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> st
     has_dose = "dmin_95" in columns
     choice = chosen(rows, swept)
     shown = _pictured(plan, outcome, choice)
-    closer = closeups(plan, outcome, choice)
+    closer, decides = closeups(plan, outcome, choice), outcome.sensitivity
     cell = "" if choice is None else cell_in_words(swept, choice.values)
     values = {
         "title": f"Margins of {_count(len(plan.cases), 'case')}, {_count(len(plan.cells), 'cell')}",
         "answer": answer(choice, swept),
+        "decides": [] if decides is None else decides_in_words(decides),
+        "decides_picture": None if decides is None else png_address(sensitivity_figure(decides)),
         "cell": cell,
         "has_rows": bool(rows),
         "closeups": embedded(closer),
@@ -88,7 +91,7 @@ def _page(plan: Plan, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> st
         "methods": methods(plan, has_dose=has_dose),
         "provenance": _provenance(plan),
         "study": json.dumps(plan.content, indent=1, default=str),
-        "data": embedded(_data(plan, rows, swept, choice)),
+        "data": embedded(_data(plan, rows if decides is None else rows[:MOST_ROWS], swept, choice)),
         **{name: script(file) for name, file in SCRIPTS.items()},
     }
     return rendered("report.html.j2", values)

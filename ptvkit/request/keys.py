@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from ptvkit.errors import FileError, MotionError
 from ptvkit.margins.margin import PAIRS, as_margin
 
@@ -73,6 +75,8 @@ def _put_in_value(table: dict[str, Any], steps: Sequence[str], value: Any) -> bo
     """Set one side of a margin or one axis of a triple; False for other keys."""
     key, part = steps[-2:]
     below = table.get(key)
+    if below is None and steps[0] == "errors":  # the default of all that an error has
+        below = 0.0
     if steps[0] == "targets" and key in MARGINS and (part in PAIRS or part in "RLAPSI"):
         table[key] = {**as_margin(below or 0.0, key).letters, **dict.fromkeys(PAIRS.get(part, part), value)}
         return True
@@ -82,6 +86,32 @@ def _put_in_value(table: dict[str, Any], steps: Sequence[str], value: Any) -> bo
         table[key] = triple
         return True
     return False
+
+
+def value_at(tables: BaseModel, key: str, where: str) -> Any:
+    """The value at a dotted key, with the schema's defaults; steps as for `with_values`.
+
+    Raises
+    ------
+    MotionError
+        When there is none, such as a side's when a margin's two sides differ and an axis is named.
+    """
+    here: Any = tables
+    for step in key.split("."):
+        if isinstance(here, BaseModel):
+            here = getattr(here, step, None)
+        elif isinstance(here, list) and here and isinstance(here[0], BaseModel):
+            here = next((one for one in here if getattr(one, "name", None) == step), None)
+        elif step in AXES and isinstance(here, list):
+            here = here[AXES.index(step)]
+        elif key.startswith("targets.") and here is not None and (step in PAIRS or step in "RLAPSI"):
+            sides = {as_margin(here, key).letters[letter] for letter in PAIRS.get(step, step)}
+            here = sides.pop() if len(sides) == 1 else None
+        elif step not in AXES or not isinstance(here, int | float):  # a number stands for all three axes
+            here = here.get(step) if isinstance(here, dict) else None
+    if here is None or isinstance(here, dict | BaseModel):
+        raise MotionError(f"{where}: {key} has no single base value; set it in the study, all else is compared with it")
+    return here
 
 
 def replaced(content: Mapping[str, Any], overrides: Mapping[str, Any], source: str) -> dict[str, Any]:

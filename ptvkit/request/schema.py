@@ -240,16 +240,20 @@ class SimulationTable(Table):
 
 
 class RangeTable(Table):
-    """From `low` to `high`, for a sweep by lhs or sobol."""
+    """Values of a swept parameter: from `low` to `high`, or a distribution."""
 
-    low: float
-    high: float
+    distribution: Literal["uniform", "triangular", "normal", "lognormal"] = "uniform"
+    low: float | None = None
+    high: float | None = None
+    mode: float | None = None
+    mean: float | None = None
+    sd: float | None = None
 
 
 class SweepTable(Table):
     """``[sweep]``: keys and values of the sweep; ``parameters`` names keys of this file with their values."""
 
-    method: Literal["grid", "lhs", "sobol"] = "grid"
+    method: Literal["grid", "lhs", "sobol", "sensitivity", "one_at_a_time"] = "grid"
     points: int | None = None
     parameters: dict[str, list[Any] | RangeTable] = {}
 

@@ -15,6 +15,7 @@ from ptvkit.request.cases import Case
 from ptvkit.request.named_files import map_files
 from ptvkit.request.request import Request
 from ptvkit.request.schema import Names, RangeTable
+from ptvkit.request.sweep import low_and_high
 from ptvkit.values import whole
 from ptvkit.work.study import Plan
 from ptvkit.work.study_tasks import request_of, run_task, target_key
@@ -95,7 +96,7 @@ def _swept(plan: Plan) -> list[dict[str, Any]]:
     sweep = plan.request.tables.sweep
     each: list[dict[str, Any]] = [{}]
     for key, values in ({} if sweep is None else sweep.parameters).items():
-        each += [{key: value} for value in ([values.low, values.high] if isinstance(values, RangeTable) else values)]
+        each += [{key: value} for value in (low_and_high(values) if isinstance(values, RangeTable) else values)]
     return each
 
 

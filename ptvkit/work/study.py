@@ -19,6 +19,7 @@ from ptvkit.work.journal import SCHEMA, SUFFIX, Record
 from ptvkit.work.reading import check_case_keys, read_by
 from ptvkit.work.results import NAME, write_results
 from ptvkit.work.schedule import Key, Schedule, TaskProgress, carry_out
+from ptvkit.work.sensitivity import Sensitivity, sensitivity_of, write_sensitivity
 from ptvkit.work.study_table import FAILED_LATER, Records, joined, rows_of
 from ptvkit.work.study_tasks import COMPUTED, Task, carry_out_task, identities, tasks_of
 from ptvkit.work.values import course_of
@@ -120,6 +121,8 @@ class Outcome:
         Tables of the request that a study does not read.
     bugs : tuple of str
         Tracebacks of failures that are not the user's.
+    sensitivity : Sensitivity or None
+        What decides the results, of a sweep by ``sensitivity`` or ``one_at_a_time``.
     page : Path or None
         The report; None where the request does not want one, or parts are missing.
     """
@@ -131,6 +134,7 @@ class Outcome:
     warned: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bugs: tuple[str, ...] = ()
+    sensitivity: Sensitivity | None = None
     page: Path | None = None
 
 
@@ -249,7 +253,10 @@ def _merged(plan: Plan, folder: Path) -> Outcome:
     records = Records(head=held.head, opening=plan.opening, records=done)
     rows = rows_of(records)
     write_results(rows, folder / NAME, columns=records.columns)
-    complete = replace(outcome, results=folder / NAME, rows=len(rows), notes=plan.notes)
+    sensitivity = sensitivity_of(plan.request, len(plan.cells), rows)
+    if sensitivity is not None:
+        write_sensitivity(sensitivity, folder)
+    complete = replace(outcome, results=folder / NAME, rows=len(rows), notes=plan.notes, sensitivity=sensitivity)
     if not plan.request.tables.output.page:
         return complete
     return replace(complete, page=drawing("study_page").write_study_page(plan, complete, folder))
