@@ -1,7 +1,7 @@
 """Files named by a request, identified by the marks of the schema."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -24,11 +24,7 @@ def map_files(
     """
     changed = dict(content)
     for key, value in content.items():
-        field = model.model_fields.get(key)
-        if field is None:
-            continue
-        mark = _mark([field.annotation, *field.metadata])
-        below = model_in(field.annotation)
+        mark, below = _of_field(model, key)
         if mark is not None:
             changed[key] = _each(value, partial(_swapped, change, mark))
         elif below is not None:
@@ -49,10 +45,9 @@ def mark_of(key: str) -> Names | None:
     model: type[BaseModel] = Tables
     mark = None
     for step in key.split("."):
-        field = model.model_fields.get(step)
-        if field is not None:  # else the name of one of several tables, or a part of a value
-            mark = _mark([field.annotation, *field.metadata])
-            model = model_in(field.annotation) or model
+        if step in model.model_fields:  # else the name of one of several tables, or a part of a value
+            mark, below = _of_field(model, step)
+            model = below or model
     return mark
 
 
@@ -88,6 +83,13 @@ def _each(value: Any, change: Callable[[str], Any]) -> Any:
 
 def _swapped(change: Callable[[str, Names], Any], mark: Names, text: str) -> Any:
     return change(text, mark)
+
+
+@cache
+def _of_field(model: type[BaseModel], key: str) -> tuple[Names | None, type[BaseModel] | None]:
+    """Mark of a field of the schema, and the table that it holds; neither of what the schema does not know."""
+    field = model.model_fields.get(key)
+    return (None, None) if field is None else (_mark([field.annotation, *field.metadata]), model_in(field.annotation))
 
 
 def _mark(annotations: Any) -> Names | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ Row = dict[str, Any]
 
 TOGETHER: Final = 5
 """Targets of one task: the displacements of a course are drawn once for them."""
+MOST_COURSES: Final = 64
+"""Courses that tables are prepared for; what reaches beyond is computed, as exactly but slower."""
 SHAPING: Final = ("cases", "targets")
 """Tables that say what the targets are; all others say what displaces them, or with what dose."""
 COMPUTED: Final = (*SHAPING, "errors", "guidance", "breathing", "dose", "simulation")
@@ -49,8 +52,8 @@ class Task:
     case : Case
     cells : tuple of Cell
     courses : tuple of mapping
-        Swept values of every course of the study: tables are prepared for all of them, so that a figure does not depend
-        on which others were worked out before it.
+        Swept values of the study's courses, or of some that reach as far: tables are prepared for all of them, so that a
+        figure does not depend on which others were worked out before it.
     part : int
         Which piece of the case's work.
     group : int
@@ -75,20 +78,31 @@ def tasks_of(cases: Sequence[Case], cells: Sequence[Cell]) -> list[Task]:
         course = _as_text(_of_course(cell.values))
         courses.setdefault(course, _of_course(cell.values))
         groups.setdefault((shape // TOGETHER, course), []).append(cell)
-    chunks = 1 + max(chunk for chunk, _ in groups)
+    chunks, representative = 1 + max(chunk for chunk, _ in groups), tuple(_representative(list(courses.values())))
     ordered = sorted(groups.items(), key=lambda entry: (entry[0][0], entry[1][0].number))
     return [
         Task(
             number=number_ * len(ordered) + n,
             case=case,
             cells=tuple(group),
-            courses=tuple(courses.values()),
+            courses=representative,
             part=n,
             group=number_ * chunks + chunk,
         )
         for number_, case in enumerate(cases)
         for n, ((chunk, _), group) in enumerate(ordered)
     ]
+
+
+def _representative(courses: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """All courses, or of many those with the least and the most of each number, and some between."""
+    if len(courses) <= MOST_COURSES:
+        return list(courses)
+    chosen = set(range(0, len(courses), math.ceil(2 * len(courses) / MOST_COURSES)))
+    for key in courses[0]:
+        numbers = [n for n, course in enumerate(courses) if isinstance(course[key], int | float)]
+        chosen |= {pick(numbers, key=lambda n: courses[n][key]) for pick in (min, max) if numbers}
+    return [courses[n] for n in sorted(chosen)]
 
 
 def target_key(cell: Cell) -> str:
@@ -216,7 +230,7 @@ def _ready(study: Request, task: Task, seed: int, kept: CaseValues, own: Request
     """Targets of a cell, prepared for all courses of the study."""
     ctv, ptv, volumes = ctv_and_ptv(own, lambda name: kept.get(f"structure {name}", partial(read_named, name)))
     ctv = filled(ctv)
-    courses = [course_of(request_of(study, task.case, values)) for values in task.courses]
+    courses = kept.get("courses", lambda: [course_of(request_of(study, task.case, values)) for values in task.courses])
     centre = centroid(ctv)
     about = centre.tolist() if any(course.turns for course in courses) else None  # else it does not matter where
     reach = kept.get(f"reach {about}", lambda: shift_range(courses, seed, centre))

@@ -17,7 +17,7 @@ MOST_VALUES: Final = 16
 
 
 class CaseValues:
-    """Values of one case by key, each worked out once; the oldest go first."""
+    """Values of one case by key, each worked out once; those that were not used for the longest go first."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -28,7 +28,9 @@ class CaseValues:
         with self._lock:
             future = self._values.get(key)
             is_new = future is None
-            if future is None:
+            if future is not None:
+                self._values.move_to_end(key)
+            else:
                 while len(self._values) >= MOST_VALUES:
                     self._values.popitem(last=False)
                 future = self._values[key] = Future()
