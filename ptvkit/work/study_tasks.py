@@ -52,8 +52,8 @@ class Task:
     case : Case
     cells : tuple of Cell
     courses : tuple of mapping
-        Swept values of the study's courses, or of some that reach as far: tables are prepared for all of them, so that a
-        figure does not depend on which others were worked out before it.
+        Swept values of the study's courses, or of some that reach as far: tables are prepared for all of them, so that
+        a figure does not depend on which others were worked out before it.
     part : int
         Which piece of the case's work.
     group : int
