@@ -106,11 +106,18 @@ def _draw_indices(axis: Axes, indices: Sequence[Index]) -> None:
         ]
         label = "alone (first order)" if name == "first" else "with all interactions (total)"
         axis.barh(
-            [row + offset for row in rows], values, height=0.36, xerr=spread, color=colour, ecolor=INK, label=label
+            [row + offset for row in rows],
+            values,
+            height=0.36,
+            xerr=spread,
+            color=colour,
+            alpha=0.6,
+            ecolor=INK,
+            label=label,
         )
     axis.set_yticks(rows, [words_of(one.parameter) for one in indices])
     dress_chart(axis, _named(indices[0].output), "share of the variance", "")
-    legend(axis, loc="lower right")
+    legend(axis, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
 
 
 def _draw_swings(axis: Axes, swings: Sequence[Swing]) -> None:
@@ -124,4 +131,4 @@ def _draw_swings(axis: Axes, swings: Sequence[Swing]) -> None:
     axis.set_yticks(rows, labels)
     axis.axvline(swings[0].base, color=INK, linewidth=0.8)
     dress_chart(axis, _named(swings[0].output), words_of(swings[0].output), "")
-    legend(axis, loc="lower right")
+    legend(axis, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
