@@ -27,6 +27,7 @@ from .geometry.components import largest, lesions
 from .geometry.extent import extent
 from .geometry.grid import Grid
 from .geometry.mask import Mask
+from .geometry.phases import Phases
 from .geometry.reconstruct import region_from_mask
 from .geometry.region import Region
 from .io.adapters import as_mask, like, register_adapter
@@ -43,6 +44,7 @@ from .io.shifts import read_shifts
 from .io.traces import read_trace
 from .margins.expand import contract, expand, expand_along
 from .margins.margin import Margin
+from .margins.phases import MotionTarget, itv, mid_position
 from .margins.structures import prv, ring, wall
 from .margins.targets import Targets, make_targets
 from .motion.breathing import Breathing
@@ -93,7 +95,9 @@ __all__ = [
     "Mask",
     "MaskError",
     "MotionError",
+    "MotionTarget",
     "Outcome",
+    "Phases",
     "ProbabilityMaps",
     "PtvkitError",
     "PtvkitWarning",
@@ -131,11 +135,13 @@ __all__ = [
     "expand_along",
     "extent",
     "intersection",
+    "itv",
     "largest",
     "lesions",
     "like",
     "make_targets",
     "merge_study",
+    "mid_position",
     "nnunet_labels",
     "phantom",
     "plan_sum",

@@ -22,13 +22,14 @@ from ptvkit.analysis.shapes import (
 from ptvkit.dose.conformal import PrescribedTo, plateau_of
 from ptvkit.dose.criteria import CRITERIA, criterion_of
 from ptvkit.errors import DoseError, MotionError
+from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.needed import Field
 from ptvkit.margins.expand import expand
 from ptvkit.margins.margin import LARGEST_MM, Margin
 from ptvkit.margins.structures import taken_cc
 from ptvkit.motion.course import Course, Seed, root, samples_of
-from ptvkit.motion.coverage import Structure, centroid, filled
+from ptvkit.motion.coverage import Structure, filled
 from ptvkit.motion.estimate import Estimate, share
 from ptvkit.motion.residuals import residual_errors
 from ptvkit.motion.simulate import Progress

@@ -15,11 +15,12 @@ from ptvkit.dose.metrics import DoseMetrics, check_covered, metrics_of
 from ptvkit.dose.points import Points, points_of
 from ptvkit.dose.result import DoseResult, figures_of
 from ptvkit.errors import DoseError, PtvkitWarning
+from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.components import parts
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.jit import thread_count
 from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, blocks, draw_block, root, samples_of
-from ptvkit.motion.coverage import Structure, centroid, filled, shift_range
+from ptvkit.motion.coverage import Structure, filled, shift_range
 from ptvkit.motion.simulate import MOST_SAMPLES, Progress, check_size, in_threads
 from ptvkit.values import number, whole
 

@@ -16,12 +16,15 @@ from ptvkit.geometry.box import Box
 from ptvkit.geometry.components import NEIGHBOURS, lesion_sizes, parts
 from ptvkit.geometry.directions import OPPOSITES
 from ptvkit.geometry.extent import edges_touched, extent, margins_between, volume_outside_cc
+from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.phases import Phases
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import LEAST_CC, Region
 from ptvkit.margins.barriers import Structure, same_grid, stay_inside, stay_out
 from ptvkit.margins.expand import dilate, sweep
 from ptvkit.margins.margin import PATIENT, Margin, MarginLike, as_margin
+from ptvkit.margins.phases import MotionTarget, target_of
 
 BreathingShape = Literal["semi_axes", "sweep"]
 PerLesion = MarginLike | Sequence[MarginLike]
@@ -81,6 +84,8 @@ class Targets:
         image; the regions hold it all), and
         ``breathing_lack``, what the breathing margin as larger semi-axes lacks against the sweep.
     warnings : tuple of str
+    motion : MotionTarget or None
+        How the GTV was made from phases.
     """
 
     gtv: Region
@@ -92,6 +97,7 @@ class Targets:
     breathing_shape: BreathingShape
     cut_cc: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    motion: MotionTarget | None = None
 
     def __repr__(self) -> str:
         volumes = [f"{name} {region.volume_cc:.4g} cc" for name, region in self.structures.items()]
@@ -125,10 +131,11 @@ def _achieved(gtv: Region, ctv: Region, ptv: Region) -> dict[str, dict[str, floa
 
 
 def make_targets(
-    gtv: Structure,
+    gtv: Structure | Phases,
     *,
     ctv: PerLesion,
     ptv: PerLesion,
+    motion: str | float | None = None,
     breathing: MarginLike | None = None,
     breathing_shape: BreathingShape = "semi_axes",
     limit_ctv: Structure | None = None,
@@ -142,9 +149,12 @@ def make_targets(
 
     Parameters
     ----------
-    gtv : Mask or Region
+    gtv : Mask, Region or Phases
     ctv, ptv : Margin, float, str, or a sequence of them
         GTV to CTV, and CTV to PTV, mm; a sequence gives each lesion its own, the largest first.
+    motion : {"itv", "mid_ventilation", "mid_position"} or number, optional
+        What the GTV is of phases: their union, the phase nearest to the time mean, the mean shape at the mean
+        position, or the phase with a number. Phases need it.
     breathing : Margin or str, optional
         More margin on the PTV for breathing, each side named, such as ``"S=12,I=18"``; one number is refused, as it may
         mean one side or both together.
@@ -174,7 +184,7 @@ def make_targets(
     Raises
     ------
     MaskError, GridError, MarginError
-        An empty mask; masks on different grids; as many margins as there are not lesions.
+        An empty mask; masks on different grids; another number of margins than of lesions; phases without a motion.
 
     Examples
     --------
@@ -189,6 +199,7 @@ def make_targets(
     if breathing_shape not in ("semi_axes", "sweep"):
         raise MarginError(f"breathing_shape {breathing_shape!r}: use 'semi_axes' or 'sweep'")
     avoid, eval_avoid = _listed(avoid), _listed(eval_avoid)
+    image, (gtv, how) = gtv.grid if isinstance(gtv, Mask | Phases) else None, _start(gtv, motion)
     for other in (limit_ctv, eval_limit, *avoid, *eval_avoid):
         if other is not None:
             same_grid(other, gtv)
@@ -204,7 +215,7 @@ def make_targets(
         beyond_cc = union(*kept).volume_cc - union(*clear).volume_cc
     grown = _with_breathing(kept, ptvs, breathing, breathing_shape)
     ctv_region, ptv_region = replace(union(*kept), name="CTV"), replace(union(*grown), name="PTV")
-    cut_cc |= _outside_image(gtv, ctv_region, ptv_region)
+    cut_cc |= _outside_image(image, ctv_region, ptv_region)
     if not breathing.is_zero and breathing_shape == "semi_axes":
         swept = union(*_with_breathing(kept, ptvs, breathing, "sweep"))
         cut_cc["breathing_lack"] = max(0.0, swept.volume_cc - ptv_region.volume_cc)
@@ -227,7 +238,21 @@ def make_targets(
         breathing_shape=breathing_shape,
         cut_cc=cut_cc,
         warnings=told,
+        motion=how,
     )
+
+
+def _start(gtv: Structure | Phases, motion: str | float | None) -> tuple[Structure, MotionTarget | None]:
+    """The GTV to plan on, and how it was made from phases."""
+    if not isinstance(gtv, Phases):
+        if motion is not None:
+            raise MarginError(f"motion {motion!r}: {gtv.name} is one structure; give Phases, or leave motion out")
+        return gtv, None
+    if motion is None:
+        raise MarginError(
+            f"{gtv.name}: phases need motion: 'itv', 'mid_ventilation', 'mid_position' or a phase's number"
+        )
+    return target_of(gtv, motion)
 
 
 def _listed(structures: Structure | Sequence[Structure]) -> tuple[Structure, ...]:
@@ -284,13 +309,10 @@ def _swept(ctv: Region, margin: Margin, breathing: Margin) -> Region:
     return region
 
 
-def _outside_image(gtv: Structure, ctv: Region, ptv: Region) -> dict[str, float]:
-    if isinstance(gtv, Region):
+def _outside_image(image: Grid | None, ctv: Region, ptv: Region) -> dict[str, float]:
+    if image is None:
         return {}
-    return {
-        "ctv_outside_image": volume_outside_cc(ctv, gtv.grid),
-        "ptv_outside_image": volume_outside_cc(ptv, gtv.grid),
-    }
+    return {"ctv_outside_image": volume_outside_cc(ctv, image), "ptv_outside_image": volume_outside_cc(ptv, image)}
 
 
 def _merged(found: Sequence[Lesion], ptv: Region) -> tuple[Lesion, ...]:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MaskError, MotionError, PtvkitWarning
+from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.components import parts
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
-from ptvkit.kernels.occupancy import occupancy
 from ptvkit.kernels.table import look_up
 from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root
 from ptvkit.motion.lookup import (
@@ -206,16 +206,3 @@ def filled(structure: Structure) -> Region:
 
 def _named(structure: Structure, otherwise: str) -> str:
     return structure.name if structure.name not in ("the mask", "the region") else otherwise
-
-
-def centroid(region: Region) -> Floats:
-    """Centroid (3,) of a region, patient frame RAS+, mm."""
-    total, volume = np.zeros(3), 0.0
-    for box in region.boxes:
-        share = occupancy(box.level)
-        sums = [share.sum(axis=tuple({0, 1, 2} - {a}), dtype=float) @ np.arange(n) for a, n in enumerate(share.shape)]
-        weight = float(share.sum(dtype=float))
-        here = weight * box.grid.voxel_volume_mm3
-        total += here * box.grid.to_mm(np.array(sums) / max(weight, 1e-12))
-        volume += here
-    return total / volume

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft, signal
 
 from ptvkit.geometry.boxes import joined
+from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import coarser, resampled
@@ -16,7 +17,7 @@ from ptvkit.kernels.jit import thread_count
 from ptvkit.kernels.occupancy import occupancy
 from ptvkit.kernels.table import spread_counts
 from ptvkit.motion.course import Course, Drawn, Seed, blocks, draw_block, root, samples_of
-from ptvkit.motion.coverage import Structure, centroid, filled
+from ptvkit.motion.coverage import Structure, filled
 from ptvkit.motion.lookup import on_one_lattice
 from ptvkit.motion.simulate import in_threads
 from ptvkit.values import whole

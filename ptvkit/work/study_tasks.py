@@ -14,10 +14,11 @@ import numpy as np
 from ptvkit.dose.criteria import TABLED
 from ptvkit.dose.result import DoseResult
 from ptvkit.dose.simulate import simulate_dose
+from ptvkit.geometry.centroid import centroid
 from ptvkit.io.requests import InputFiles
 from ptvkit.kernels.jit import thread_count
 from ptvkit.motion.course import BLOCK, Course, blocks, draw_block, samples_of
-from ptvkit.motion.coverage import Prepared, Structure, centroid, filled, prepare, shift_range
+from ptvkit.motion.coverage import Prepared, Structure, filled, prepare, shift_range
 from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import FractionFigures, by_fraction, check_size, in_threads, result_of
