@@ -270,13 +270,14 @@ def _numbers(raw: ArrayLike | None, count: int, name: str) -> Floats:
 
 def _weights(raw: ArrayLike | None, count: int, name: str) -> Floats:
     """Shares that add up to 1."""
-    weights = np.full(count, 1.0 / count) if raw is None else np.array(raw, float)
+    weights: Floats = np.full(count, 1.0 / count) if raw is None else np.array(raw, float)
     if weights.shape != (count,) or not np.isfinite(weights).all() or (weights <= 0).any():
         raise MotionError(f"{name}: needs a time weight above 0 for each of {count} phases, found {weights.tolist()}")
     total = float(weights.sum())
     if min(abs(total - 1), abs(total / 100 - 1)) > WEIGHT_TOLERANCE:
         raise MotionError(f"{name}: the time weights add up to {total:g}; give shares of the cycle that add up to 1")
-    return weights / total
+    weights /= total
+    return weights
 
 
 def _common_grid(shapes: Sequence[Mask | Region], name: str) -> Grid | None:

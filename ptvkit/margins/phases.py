@@ -175,7 +175,7 @@ def along_path(path_mm: Floats) -> Floats:
         a + (b - a) * (np.arange(n) / n)[:, None] for a, b, n in zip(path_mm[:-1], path_mm[1:], parts, strict=True)
     ]
     points = np.concatenate([*inner, path_mm[-1:]])
-    ways = np.array([way for way in np.ndindex(5, 5, 5)], float) - 2
+    ways = np.array(list(np.ndindex(5, 5, 5)), float) - 2
     ends = {int(n) for way in ways for n in (points @ way).argsort()[-1:]}
     _, first = np.unique(np.floor(points / (APART_MM / 2)), axis=0, return_index=True)
     return points[sorted({*first.tolist(), *ends})]

@@ -249,9 +249,7 @@ def _start(gtv: Structure | Phases, motion: str | float | None) -> tuple[Structu
             raise MarginError(f"motion {motion!r}: {gtv.name} is one structure; give Phases, or leave motion out")
         return gtv, None
     if motion is None:
-        raise MarginError(
-            f"{gtv.name}: phases need motion: 'itv', 'mid_ventilation', 'mid_position' or a phase's number"
-        )
+        raise MarginError(f"{gtv.name}: phases need motion: 'itv', 'mid_ventilation', 'mid_position', a phase's number")
     return target_of(gtv, motion)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MotionError
+from ptvkit.geometry.phases import Phases
+from ptvkit.motion.from_phases import PhaseLoop, loop_of, period_of, reference_of, variation_of
 from ptvkit.motion.lujan import Lujan
 from ptvkit.motion.measured import Measured
 from ptvkit.motion.trajectory import Trajectory
@@ -59,15 +61,15 @@ class BreathingDraw(NamedTuple):
 class Breathing:
     """How a target moves with breathing, relative to where it was planned.
 
-    Make one with `Breathing.lujan`, `Breathing.from_trace` or `Breathing.preset`.
+    Make one with `Breathing.lujan`, `Breathing.from_trace`, `Breathing.from_phases` or `Breathing.preset`.
 
     Attributes
     ----------
-    wave : Lujan or Measured
+    wave : Lujan, Measured or PhaseLoop
     reference : str or (3,) array
         The position that counts as planned: ``time_mean``, ``exhale``, ``inhale``, ``mid_range``, a vector (from
-        exhale, or in a trace's own coordinates, mm), or ``snapshot``: a random phase, drawn once for each patient's
-        planning CT and kept for the whole course.
+        exhale, in a trace's own coordinates, or from the time mean of phases, mm), or ``snapshot``: a random phase,
+        drawn once for each patient's planning CT and kept for the whole course.
     reference_seen_by : {"nothing", "soft_tissue"}
         Deprecated: say what the match compares in ``ImageGuidance(soft_tissue_sees=)``. With ``soft_tissue`` the match
         sees the planned position's distance from the time mean.
@@ -75,7 +77,7 @@ class Breathing:
         From cycle to cycle, within a fraction, from day to day; none unless asked for.
     """
 
-    wave: Lujan | Measured
+    wave: Lujan | Measured | PhaseLoop
     reference: Reference | ArrayLike
     reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing"
     variation: Variation = STEADY
@@ -206,6 +208,57 @@ class Breathing:
         )
 
     @classmethod
+    def from_phases(
+        cls,
+        phases: Phases,
+        *,
+        reference: Reference | Literal["mid_ventilation"] | float | ArrayLike,
+        period_s: float | None = None,
+        variation: Variation | Trajectory | Literal["none", "free", "coached"] = "none",
+        reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing",
+    ) -> Self:
+        """Breathing as the phases of a patient's 4D image show it: each position is held for its share of the cycle.
+
+        A 4D image knows no positions between its phases, no ends beyond them, and nothing of how one breath differs
+        from the next: that is what `variation` adds.
+
+        Parameters
+        ----------
+        phases : Phases
+        reference : str, number or (3,) array
+            See the class; also ``mid_ventilation``, whose distance from the time mean is then a systematic error, or
+            the number of a phase.
+        period_s : float, optional
+            By default that of the trace in `variation`, else 4 s.
+        variation : Variation, Trajectory or {"none", "free", "coached"}
+            A trace, such as that of an external marker in mm of the target, gives the spread of its breaths' amplitudes
+            (as a share of their mean), periods and baselines.
+        reference_seen_by : str
+
+        Raises
+        ------
+        MotionError
+            When the reference is unknown, or the trace has too few breaths.
+
+        Examples
+        --------
+        >>> from ptvkit import phantom
+        >>> poses = np.tile(np.eye(4), (4, 1, 1))
+        >>> poses[:, 2, 3] = -8, -2, 0, -2
+        >>> phases = Phases(regions=[phantom.region("lesion_3").moved(pose) for pose in poses])
+        >>> breathing = Breathing.from_phases(phases, reference="exhale")
+        >>> breathing.displacement([0.0, 1.0, 2.0]).round(1)[:, 2]
+        array([-8., -2.,  0.])
+        """
+        loop = loop_of(phases, period_of(variation, period_s))
+        return cls(
+            wave=loop,
+            reference=reference_of(phases, reference),
+            reference_seen_by=reference_seen_by,
+            variation=variation_of(variation, float(phases.amplitude_mm.max())),
+        )
+
+    @classmethod
     def preset(
         cls,
         name: str,
@@ -238,6 +291,21 @@ class Breathing:
             reference_seen_by=reference_seen_by,
             variation=variation,
         )
+
+    def path_mm(self) -> Floats:
+        """Positions (N, 3) in their order, from the planned position, joined by straight lines, mm; no variation.
+
+        Raises
+        ------
+        MotionError
+            When the planned position is a snapshot, or patients differ.
+        """
+        if self.is_snapshot or (self.wave.is_population and not isinstance(self.wave, Measured)):
+            raise MotionError(
+                "this breathing has no one path (snapshot or population): give a reference and one patient"
+            )
+        path: Floats = self.wave.path_mm - self.wave.position(self.reference)
+        return path
 
     def displacement(self, time_s: ArrayLike, rng: np.random.Generator | None = None) -> Floats:
         """Displacement (T, 3) from the planned position at times (T,), mm.

@@ -78,6 +78,11 @@ class Lujan:
         return vector(self.amplitude_mm) * vector(self.inhale)
 
     @property
+    def path_mm(self) -> Floats:
+        """One cycle (N, 3) from exhale, mm; within .01 % of the amplitude of straight lines."""
+        return self.plain(np.linspace(0.0, self.period_s, 401))
+
+    @property
     def mean_share(self) -> float:
         """E[u] = C(2n, n)/4ⁿ."""
         return comb(2 * self.n, self.n) / float(4**self.n)
@@ -139,7 +144,7 @@ class Lujan:
         day = np.maximum(1 + of_fraction.standard_normal((patients, fractions)) * vary.amplitude_between_mm / top, 0.0)
         mean = signed * self.mean_share
         rows = patients * fractions
-        begin, cycles = self._cycles(rows, span_s, vary, top, of_fraction)
+        begin, cycles = drawn_cycles(self.period_s, rows, span_s, vary, top, of_fraction)
         extreme = self._extreme_times(begin, span_s, cycles, drifts=drifts, mixes=self._mixes(vary))
         amplitude = (signed[:, None, :] * day[..., None]).reshape(rows, 3)
 
@@ -187,28 +192,6 @@ class Lujan:
         drawn[:, varied] = stats.gamma.ppf(special.ndtr(mixed[:, varied]), shape, scale=scale)
         signed: Floats = drawn * np.asarray(self.inhale)
         return signed
-
-    def _cycles(
-        self, rows: int, span_s: float, vary: Variation, top: float, rng: np.random.Generator
-    ) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
-        """When each fraction begins after the first exhale (rows, 1), and its cycles' ends, heights and baselines.
-
-        How many are drawn depends on the fraction's length alone, never on the times at which it is looked at.
-        """
-        begin = rng.random((rows, 1)) * self.period_s
-        need = span_s / self.period_s
-        if not vary.of_cycles:
-            count = int(need) + 3
-            end = np.broadcast_to(np.arange(1, count + 1) * self.period_s, (rows, count))
-            return begin, (np.ascontiguousarray(end), np.ones((rows, count)), np.zeros((rows, count, 3)))
-        # a tenth more than six SDs of the cycles' summed length; the last cycle is extended
-        spread = 6 * vary.period_s * np.sqrt((1 + vary.correlation) / (1 - vary.correlation))
-        count = int(1.1 * (need + 1 + spread / self.period_s * np.sqrt(need + 2))) + 3
-        x = autoregressive(rng.standard_normal((rows, 5, count)), vary.correlation)
-        length = np.maximum(self.period_s + vary.period_s * x[:, 0], SHORTEST * self.period_s)
-        scale = np.maximum(1 + vary.amplitude_mm / top * x[:, 1], 0.0)
-        base = np.moveaxis(x[:, 2:], 1, -1) * np.asarray(vary.baseline_mm)
-        return begin, (np.cumsum(length, axis=1), scale, np.ascontiguousarray(base))
 
     def _extreme_times(
         self, begin: Floats, span_s: float, cycles: tuple[Floats, Floats, Floats], *, drifts: bool, mixes: bool
@@ -266,6 +249,29 @@ class Lujan:
         phases[-1] *= 1 - 1e-12  # still of this cycle
         late = np.unique(np.clip(np.asarray(self.lag), 0.0, None))
         return np.sort(np.r_[phases, late[late > 0] * (1 - 1e-12), late[late > 0]])
+
+
+def drawn_cycles(
+    period_s: float, rows: int, span_s: float, vary: Variation, top: float, rng: np.random.Generator
+) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
+    """When each fraction begins after the first exhale (rows, 1), and its cycles' ends, heights and baselines.
+
+    How many are drawn depends on the fraction's length alone, never on the times at which it is looked at.
+    """
+    begin = rng.random((rows, 1)) * period_s
+    need = span_s / period_s
+    if not vary.of_cycles:
+        count = int(need) + 3
+        end = np.broadcast_to(np.arange(1, count + 1) * period_s, (rows, count))
+        return begin, (np.ascontiguousarray(end), np.ones((rows, count)), np.zeros((rows, count, 3)))
+    # a tenth more than six SDs of the cycles' summed length; the last cycle is extended
+    spread = 6 * vary.period_s * np.sqrt((1 + vary.correlation) / (1 - vary.correlation))
+    count = int(1.1 * (need + 1 + spread / period_s * np.sqrt(need + 2))) + 3
+    x = autoregressive(rng.standard_normal((rows, 5, count)), vary.correlation)
+    length = np.maximum(period_s + vary.period_s * x[:, 0], SHORTEST * period_s)
+    scale = np.maximum(1 + vary.amplitude_mm / top * x[:, 1], 0.0)
+    base = np.moveaxis(x[:, 2:], 1, -1) * np.asarray(vary.baseline_mm)
+    return begin, (np.cumsum(length, axis=1), scale, np.ascontiguousarray(base))
 
 
 def _two_ends(times: Floats, start: Floats, end: Floats, scale: Floats, met: NDArray[np.bool_], n: int) -> Floats:

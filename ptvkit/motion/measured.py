@@ -46,6 +46,11 @@ class Measured:
         """Whether patients differ."""
         return len(self.traces) > 1
 
+    @property
+    def path_mm(self) -> Floats:
+        """Every sample (N, 3) of the recordings, mm."""
+        return np.concatenate([trace.displacement_mm for trace in self.traces])
+
     def check(self, variation: Variation) -> None:
         """Breaths vary as they were measured: nothing may be added to that.
 
