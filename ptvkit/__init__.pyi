@@ -39,6 +39,7 @@ from .io.dose import read_dose, write_dose
 from .io.formats import read_segments, read_structure, write_segments
 from .io.nifti import read_grid, read_image, read_labels, read_mask, write_image, write_mask
 from .io.nnunet import nnunet_labels
+from .io.phases import read_phases
 from .io.segment import Segment
 from .io.shifts import read_shifts
 from .io.traces import read_trace
@@ -156,6 +157,7 @@ __all__ = [
     "read_labels",
     "read_limits",
     "read_mask",
+    "read_phases",
     "read_results",
     "read_rois",
     "read_rtstruct",

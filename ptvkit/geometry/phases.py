@@ -270,7 +270,7 @@ def _numbers(raw: ArrayLike | None, count: int, name: str) -> Floats:
 
 def _weights(raw: ArrayLike | None, count: int, name: str) -> Floats:
     """Shares that add up to 1."""
-    weights: Floats = np.full(count, 1.0 / count) if raw is None else np.array(raw, float)
+    weights: Floats = np.array([1.0 / count] * count if raw is None else raw, np.float64)
     if weights.shape != (count,) or not np.isfinite(weights).all() or (weights <= 0).any():
         raise MotionError(f"{name}: needs a time weight above 0 for each of {count} phases, found {weights.tolist()}")
     total = float(weights.sum())

@@ -26,7 +26,14 @@ LONGEST_HEADER: Final = 100_000
 LARGEST: Final = 1e12
 
 
-def _library() -> Any:
+def itk_library() -> Any:
+    """SimpleITK.
+
+    Raises
+    ------
+    FileError
+        When it is not installed.
+    """
     try:
         import SimpleITK
     except ImportError:
@@ -49,7 +56,7 @@ def itk_structures(path: PathLike) -> list[Listed]:
     place = Path(path)
     with open_input(place, "an .mha file") as file:
         start = _check_header(file, place)
-    itk = _library()
+    itk = itk_library()
     reader = itk.ImageFileReader()
     reader.SetFileName(str(place))
     try:
@@ -158,7 +165,7 @@ def from_itk(image: Any, path: PathLike) -> tuple[NDArray[Any], Grid]:
     """
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise GridError(f"{path}: needs three axes and one value for each voxel")
-    array = _library().GetArrayFromImage(image).transpose(2, 1, 0)
+    array = itk_library().GetArrayFromImage(image).transpose(2, 1, 0)
     affine = np.eye(4)
     direction = np.array(image.GetDirection()).reshape(3, 3)
     affine[:3, :3] = LPS[:, None] * direction * np.array(image.GetSpacing())
@@ -168,7 +175,7 @@ def from_itk(image: Any, path: PathLike) -> tuple[NDArray[Any], Grid]:
 
 def to_itk(array: NDArray[Any], grid: Grid) -> Any:
     """A SimpleITK image of voxels (I, J, K)."""
-    itk = _library()
+    itk = itk_library()
     image = itk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
     image.SetSpacing(grid.spacing_mm)
     image.SetDirection((LPS[:, None] * grid.axes).reshape(-1).tolist())
@@ -183,7 +190,7 @@ def write_itk(path: PathLike, labels: NDArray[np.uint16], grid: Grid) -> None:
     ------
     FileError
     """
-    itk = _library()
+    itk = itk_library()
     place = Path(path)
     with write_whole(place) as file:
         # The library writes to a path: a temporary file in the same folder, copied from there.
