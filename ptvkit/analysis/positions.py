@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ptvkit.kernels.jit import thread_count
 from ptvkit.kernels.needed import Positions
 from ptvkit.motion.course import Course, Drawn, blocks, draw_block
+from ptvkit.motion.coverage import turned_at
 from ptvkit.motion.simulate import in_threads
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,8 @@ def positions_of(
 
     def one(task: tuple[int, int]) -> Positions:
         drawn = draw_block(course, *task, seed, samples, centre_mm)
+        if drawn.wave_turns_rad is not None:
+            return _each_time(drawn, extremes=extremes)
         if smooth:
             return _gauss_rule(drawn)
         return _equally(drawn, drawn.extreme_shifts_mm if extremes else _some_times(drawn.shifts_mm))
@@ -70,6 +73,17 @@ def _some_times(shifts_mm: Floats) -> Floats:
 def _equally(drawn: Drawn, shifts_mm: Floats) -> Positions:
     weights = np.full(shifts_mm.shape[:3], 1.0 / (shifts_mm.shape[1] * shifts_mm.shape[2]))
     return Positions(shifts_mm, weights, _turns_of(drawn))
+
+
+def _each_time(drawn: Drawn, *, extremes: bool) -> Positions:
+    """Times that have a rotation each, as if each were a fraction."""
+    shifts = drawn.extreme_shifts_mm if extremes else drawn.shifts_mm
+    turns = turned_at(drawn.extreme_turns if extremes else drawn.sample_turns, shifts)
+    if not extremes:
+        shifts, turns = _some_times(shifts), _some_times(turns)
+    count = shifts.shape[1] * shifts.shape[2]
+    weights = np.full((len(shifts), count, 1), 1.0 / count)
+    return Positions(shifts.reshape(-1, count, 1, 3), weights, turns.reshape(-1, count, 3, 3))
 
 
 def _gauss_rule(drawn: Drawn) -> Positions:

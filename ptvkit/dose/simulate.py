@@ -200,8 +200,9 @@ def prepare_dose(
 
 def _largest_angle(course: Course, seed: int) -> float:
     """Of the rotations of the first block, rad, and some room."""
-    turns = draw_block(course, 0, BLOCK, seed, 1, np.zeros(3)).rotations_rad
-    return 0.0 if turns is None else ROOM * float(np.linalg.norm(turns, axis=-1).max())
+    drawn = draw_block(course, 0, BLOCK, seed, 1, np.zeros(3))
+    turns = [one for one in (drawn.rotations_rad, drawn.extreme_turns_rad) if one is not None]
+    return ROOM * sum(float(np.linalg.norm(one, axis=-1).max()) for one in turns)
 
 
 def _blur(dose: Dose, part: Points, centre: Floats, angle: float, least: Floats, most: Floats) -> Blur:
@@ -291,25 +292,38 @@ def _block(ready: PreparedDose, drawn: Drawn) -> list[list[_Patient]]:
 
 def accumulated(ready: PreparedDose, drawn: Drawn) -> tuple[DoseMetrics, ...]:
     """What one patient's target gets over his course: all lesions together, then each where there are several."""
-    shifts, turns = drawn.shifts_mm[0], None if drawn.turns is None else drawn.turns[0]
+    shifts, turns = drawn.shifts_mm[0], None if drawn.sample_turns is None else drawn.sample_turns[0]
     doses = [_accumulated(ready, which, shifts, turns) for which in range(len(ready.lesions))]
     return _metrics(ready.lesions, ready.names, doses, ready.planned[0].prescription_gy)
 
 
 def _accumulated(ready: PreparedDose, which: int, shifts_mm: Floats, turns: Floats | None) -> tuple[Floats, Floats]:
-    """Dose of one patient's lesion, inside and on its surface, over fractions and times (fractions, times, 3)."""
+    """Dose of one patient's lesion, inside and on its surface, over fractions and times (fractions, times, 3).
+
+    A fraction has one rotation (fractions, 1, 3, 3), or one at each time (fractions, times, 3, 3).
+    """
     part, blur = ready.lesions[which], ready.blurs[which]
     points = np.concatenate([part.inner, part.surface])
     if turns is None and ready.alpha_beta_gy is None:
         of_fractions = blur.mean(points, shifts_mm.reshape(-1, 3))[None]
     elif turns is None:
         of_fractions = np.stack([blur.mean(points, shift) for shift in shifts_mm])
-    else:  # each fraction has its own rotation
+    else:
         away = points - ready.centre_mm
-        turned = (away @ turn.T + ready.centre_mm for turn in turns)
-        of_fractions = np.stack([blur.mean(at, shift) for at, shift in zip(turned, shifts_mm, strict=True)])
+        each = zip(turns, shifts_mm, strict=True)
+        of_fractions = np.stack([_turned_mean(blur, away, ready.centre_mm, turn, shift) for turn, shift in each])
     mean = _weighted(of_fractions, len(shifts_mm), ready.alpha_beta_gy)
     return mean[: len(part.inner)], mean[len(part.inner) :]
+
+
+def _turned_mean(blur: Blur, away: Floats, centre: Floats, turns: Floats, shifts_mm: Floats) -> Floats:
+    """Mean dose (N,) over the times of one fraction, at points that are turned about a centre, then displaced."""
+    if len(turns) == 1:
+        return blur.mean(away @ turns[0].T + centre, shifts_mm)
+    mean = np.zeros(len(away))
+    for turn, shift in zip(turns, shifts_mm, strict=True):
+        mean += blur.mean(away @ turn.T + centre, shift[None])
+    return mean / len(turns)
 
 
 def _result(ready: PreparedDose, which: int, found: Sequence[_Patient]) -> DoseResult:

@@ -262,7 +262,7 @@ def _registered(fixed: Region, moving: Region, start_mm: Floats) -> Floats:
 
 
 def _numbers(raw: ArrayLike | None, count: int, name: str) -> Floats:
-    numbers = np.arange(count) * (100.0 / count) if raw is None else np.array(raw, float)
+    numbers: Floats = np.array(np.arange(count) * 100.0 / count if raw is None else raw, np.float64)
     if numbers.shape != (count,) or not np.isfinite(numbers).all() or (np.diff(numbers) <= 0).any():
         raise MotionError(f"{name}: numbers must rise, one for each of {count} phases; found {numbers.tolist()}")
     return numbers

@@ -13,6 +13,7 @@ from ptvkit.motion.from_phases import PhaseLoop, loop_of, period_of, reference_o
 from ptvkit.motion.lujan import Lujan
 from ptvkit.motion.measured import Measured
 from ptvkit.motion.trajectory import Trajectory
+from ptvkit.motion.turning import Turning
 from ptvkit.motion.variation import STEADY, Variation, as_variation
 from ptvkit.values import choice, is_snapshot, triple, vector
 
@@ -43,6 +44,10 @@ class BreathingDraw(NamedTuple):
     extremes_s : (patients, fractions, extremes)
     day_amplitude_mm, day_baseline_mm : (patients, fractions, 3)
         Of `wave_mm`, what the day's amplitude adds to its mean, and where a recording lies when the match is done.
+    planned_mm : (patients, 1, 3) or None
+        The planned position about the time mean of the patient's breathing.
+    turning : Turning or None
+        Rotations from the planned orientation, at any time of a fraction.
     """
 
     reference_mm: Floats
@@ -55,6 +60,8 @@ class BreathingDraw(NamedTuple):
     extremes_s: Floats
     day_amplitude_mm: Floats
     day_baseline_mm: Floats
+    planned_mm: Floats | None = None
+    turning: Turning | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,6 +103,11 @@ class Breathing:
     def is_snapshot(self) -> bool:
         """Whether the planned position is a random phase."""
         return is_snapshot(self.reference)
+
+    @property
+    def turns(self) -> bool:
+        """Whether the target turns as it breathes."""
+        return isinstance(self.wave, Measured) and self.wave.turns
 
     @classmethod
     def lujan(
@@ -176,7 +188,7 @@ class Breathing:
         variation: Variation | Literal["none"] = "none",
         reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing",
     ) -> Self:
-        """Breathing as it was measured: each fraction replays the recording from a random sample on.
+        """Breathing as it was measured: each fraction replays the recording, rotations too, from a random sample on.
 
         A recording shorter than a fraction is played to its end and back again. The match before a fraction sees the
         mean of the 20 s before it; the drift since then stays.
@@ -184,6 +196,7 @@ class Breathing:
         Parameters
         ----------
         trace : Trajectory, or several
+            Rotations count from the orientation at the reference: for a vector, from the recording's own zero.
             Of several each patient has one, drawn at random.
         reference : str or (3,) array
             See the class. ``exhale`` and ``inhale`` need `inhale`: a trace alone does not tell which end is which.
@@ -378,6 +391,8 @@ class Breathing:
             extremes_s=wave.extremes_s,
             day_amplitude_mm=wave.amplitude_mm,
             day_baseline_mm=wave.baseline_mm,
+            planned_mm=(wave.planned_mm - wave.mean_mm)[:, None, :],
+            turning=wave.turning,
         )
 
 

@@ -1,9 +1,9 @@
 """A course of treatment: all that displaces the target, as one value that everything shares."""
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from ptvkit.errors import MotionError
 from ptvkit.motion.breathing import Breathing, BreathingDraw, Streams
 from ptvkit.motion.guidance import ImageGuidance, Part, guided
 from ptvkit.motion.setup import SeenBy, SetupError, draw
+from ptvkit.motion.turning import matrices
 from ptvkit.values import number, whole
 
 Floats = NDArray[np.float64]
@@ -75,8 +76,8 @@ class Course:
 
     @property
     def turns(self) -> bool:
-        """Whether some set-up error has a rotation."""
-        return any(error.turns for error in self.setup)
+        """Whether the target turns: a set-up error has a rotation, or the breathing has."""
+        return any(error.turns for error in self.setup) or (self.breathing is not None and self.breathing.turns)
 
     @property
     def grows(self) -> bool:
@@ -100,7 +101,7 @@ class Drawn:
     wave_mm : (patients, fractions, samples, 3) array or None
         Breathing about its time mean.
     rotations_rad : (patients, fractions, 3) array or None
-        Rotation vectors about the target's centroid.
+        Rotation vectors of the set-up errors about the target's centroid.
     time_s : (patients, fractions, samples) array or None
         When the wave was sampled, since the beginning of each fraction.
     samples : int
@@ -108,6 +109,12 @@ class Drawn:
         As `wave_mm`, where the breathing reaches furthest.
     extreme_shares : (patients, fractions, extremes) array or None
         When, as a share of the fraction.
+    wave_turns_rad, extreme_turns_rad : (patients, fractions, samples or extremes, 3) array or None
+        Rotation vectors of the breathing, before those of the set-up errors.
+    wave_mean_mm : (patients, fractions, 3) array or None
+        What makes `wave_mm` a position about the time mean of the patient's breathing.
+    planned_mm : (patients, fractions, 3) array or None
+        The planned position about that mean.
     fraction_s : float
     """
 
@@ -118,6 +125,10 @@ class Drawn:
     samples: int
     wave_extremes_mm: Floats | None = None
     extreme_shares: Floats | None = None
+    wave_turns_rad: Floats | None = None
+    extreme_turns_rad: Floats | None = None
+    wave_mean_mm: Floats | None = None
+    planned_mm: Floats | None = None
     fraction_s: float = 1.0
 
     @cached_property
@@ -161,41 +172,54 @@ class Drawn:
         own = slice(number, number + 1)
         return self._with(
             [part.shift_mm[own] for part in self.parts],
-            *(None if array is None else array[own] for array in self._arrays),
+            {name: array[own] for name, array in self._arrays.items()},
         )
 
     @property
-    def _arrays(self) -> tuple[Floats | None, ...]:
-        return self.wave_mm, self.rotations_rad, self.time_s, self.wave_extremes_mm, self.extreme_shares
+    def _arrays(self) -> dict[str, Floats]:
+        """The arrays that there are beside those of the parts."""
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        return {name: array for name, array in arrays.items() if array is not None}
 
-    def _with(
-        self,
-        shifts_mm: Sequence[Floats],
-        wave: Floats | None,
-        rotations: Floats | None,
-        time: Floats | None,
-        extremes: Floats | None,
-        shares: Floats | None,
-    ) -> "Drawn":
-        return Drawn(
-            parts=tuple(replace(part, shift_mm=shift) for part, shift in zip(self.parts, shifts_mm, strict=True)),
-            wave_mm=wave,
-            rotations_rad=rotations,
-            time_s=time,
-            samples=self.samples,
-            wave_extremes_mm=extremes,
-            extreme_shares=shares,
-            fraction_s=self.fraction_s,
-        )
+    def _with(self, shifts_mm: Sequence[Floats], arrays: Mapping[str, Any]) -> "Drawn":
+        parts = tuple(replace(part, shift_mm=shift) for part, shift in zip(self.parts, shifts_mm, strict=True))
+        return replace(self, parts=parts, **arrays)
 
     @property
     def turns(self) -> Floats | None:
-        """Rotation matrices (patients, fractions, 3, 3)."""
-        if self.rotations_rad is None:
-            return None
-        shape = self.rotations_rad.shape
-        matrices: Floats = Rotation.from_rotvec(self.rotations_rad.reshape(-1, 3)).as_matrix().reshape(*shape, 3)
-        return matrices
+        """Rotation matrices of the set-up errors (patients, fractions, 3, 3)."""
+        return None if self.rotations_rad is None else matrices(self.rotations_rad)
+
+    @cached_property
+    def sample_turns(self) -> Floats | None:
+        """Rotation matrices (patients, fractions, samples or 1, 3, 3) at the times of `shifts_mm`."""
+        return self._turned(self.wave_turns_rad)
+
+    @cached_property
+    def extreme_turns(self) -> Floats | None:
+        """Rotation matrices (patients, fractions, extremes or 1, 3, 3) at the times of `extreme_shifts_mm`."""
+        return self._turned(self.extreme_turns_rad)
+
+    def _turned(self, wave_rad: Floats | None) -> Floats | None:
+        """Of the breathing in the patient, who is then turned by the set-up errors."""
+        setup = None if self.turns is None else self.turns[:, :, None]
+        if wave_rad is None:
+            return setup
+        return matrices(wave_rad) if setup is None else setup @ matrices(wave_rad)
+
+
+ARRAYS: Final = (
+    "wave_mm",
+    "rotations_rad",
+    "time_s",
+    "wave_extremes_mm",
+    "extreme_shares",
+    "wave_turns_rad",
+    "extreme_turns_rad",
+    "wave_mean_mm",
+    "planned_mm",
+)
+"""Arrays of `Drawn` whose first axis counts patients."""
 
 
 def sample_course(
@@ -233,7 +257,7 @@ def sample_course(
     ]
     return drawn[0]._with(
         [np.concatenate(shifts) for shifts in zip(*([p.shift_mm for p in d.parts] for d in drawn), strict=True)],
-        *(_joined(arrays) for arrays in zip(*(d._arrays for d in drawn), strict=True)),
+        {name: _joined([d._arrays[name] for d in drawn]) for name in drawn[0]._arrays},
     )
 
 
@@ -298,21 +322,33 @@ def draw_block(
     if course.guidance is not None:
         protocol = course.guidance if there(GUIDANCE) else course.guidance.without_errors()
         parts = guided(parts, protocol, [stream(1, 0), stream(1, 1), stream(1, 2)])
-    wave = extremes = None
-    if moved is not None:
-        # what a match may see of the waves has become a part of its own
-        seen = (moved.day_amplitude_mm + moved.day_baseline_mm)[:, :, None, :]
-        wave, extremes = ((one - seen)[:patients] * there(BREATHING) for one in (moved.wave_mm, moved.extremes_mm))
-    return Drawn(
+    drawn = Drawn(
         parts=tuple(replace(part, shift_mm=part.shift_mm[:patients]) for part in [*parts, *drift]),
-        wave_mm=wave,
-        rotations_rad=turns[:patients] if course.turns else None,
-        time_s=None if moved is None else moved.time_s[:patients],
+        wave_mm=None,
+        rotations_rad=turns[:patients] if any(error.turns for error in course.setup) else None,
+        time_s=None,
         samples=samples,
-        wave_extremes_mm=extremes,
-        extreme_shares=None if moved is None else moved.extremes_s[:patients] / course.fraction_s,
         fraction_s=course.fraction_s,
     )
+    return drawn if moved is None else replace(drawn, **_waves(moved, patients, course.fraction_s, there(BREATHING)))
+
+
+def _waves(moved: BreathingDraw, patients: int, fraction_s: float, there: float) -> dict[str, Any]:
+    """The arrays of `Drawn` that breathing fills; what a match may see of the waves has become a part of its own."""
+    seen = moved.day_amplitude_mm + moved.day_baseline_mm
+    waves: dict[str, Floats] = {
+        "wave_mm": (moved.wave_mm - seen[:, :, None, :]) * there,
+        "wave_extremes_mm": (moved.extremes_mm - seen[:, :, None, :]) * there,
+        "time_s": moved.time_s,
+        "extreme_shares": moved.extremes_s / fraction_s,
+    }
+    if moved.turning is not None:
+        waves["wave_turns_rad"] = moved.turning.at(moved.time_s) * there
+        waves["extreme_turns_rad"] = moved.turning.at(moved.extremes_s) * there
+    if moved.planned_mm is not None:
+        waves["planned_mm"] = np.repeat(moved.planned_mm, seen.shape[1], axis=1)
+        waves["wave_mean_mm"] = seen + moved.reference_mm + moved.planned_mm
+    return {name: array[:patients] for name, array in waves.items()}
 
 
 def _breathing_parts(course: Course, moved: BreathingDraw, there: Callable[[str], float]) -> list[Part]:
@@ -359,12 +395,9 @@ def _lever(rotations_rad: Floats, arm_mm: Floats) -> Floats:
     return displaced
 
 
-def _joined(arrays: Sequence[Floats | None]) -> Floats | None:
-    there = [array for array in arrays if array is not None]
-    if not there:
-        return None
-    longest = max(array.shape[2] for array in there)  # of the last cycle, some blocks have extremes more
-    return np.concatenate([_extended(array, longest) for array in there])
+def _joined(arrays: Sequence[Floats]) -> Floats:
+    longest = max(array.shape[2] for array in arrays)  # of the last cycle, some blocks have extremes more
+    return np.concatenate([_extended(array, longest) for array in arrays])
 
 
 def _extended(array: Floats, length: int) -> Floats:

@@ -115,24 +115,24 @@ class Prepared:
 
         With `exact` nothing is looked up, and depths are given also far inside.
         """
-        if drawn.turns is None and not exact:
+        if drawn.sample_turns is None and not exact:
             return [lesion.translated(drawn.shifts_mm) for lesion in self.lesions]
-        turned = _turned(drawn, drawn.shifts_mm)
+        turned = turned_at(drawn.sample_turns, drawn.shifts_mm)
         floor = -INSIDE_MM if exact else FLOOR_MM
         return [lesion.posed(drawn.shifts_mm, turned, self.centre_mm, floor_mm=floor) for lesion in self.lesions]
 
     def extremes(self, drawn: Drawn) -> list[Depths]:
         """Each lesion's depths (patients, fractions, extremes) where the displacement reaches furthest."""
         shifts = drawn.extreme_shifts_mm
-        if drawn.turns is None:
+        if drawn.extreme_turns is None:
             return [lesion.depths(shifts) for lesion in self.lesions]
-        return [lesion.posed_depths(shifts, _turned(drawn, shifts), self.centre_mm) for lesion in self.lesions]
+        turned = turned_at(drawn.extreme_turns, shifts)
+        return [lesion.posed_depths(shifts, turned, self.centre_mm) for lesion in self.lesions]
 
 
-def _turned(drawn: Drawn, shifts_mm: Floats) -> Floats:
+def turned_at(turns: Floats | None, shifts_mm: Floats) -> Floats:
     """A rotation (..., 3, 3) for each shift (patients, fractions, T, 3)."""
-    turns = np.eye(3) if drawn.turns is None else drawn.turns[:, :, None]
-    return np.broadcast_to(turns, (*shifts_mm.shape, 3))
+    return np.broadcast_to(np.eye(3) if turns is None else turns, (*shifts_mm.shape, 3))
 
 
 def prepare(

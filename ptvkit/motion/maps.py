@@ -17,7 +17,7 @@ from ptvkit.kernels.jit import thread_count
 from ptvkit.kernels.occupancy import occupancy
 from ptvkit.kernels.table import spread_counts
 from ptvkit.motion.course import Course, Drawn, Seed, blocks, draw_block, root, samples_of
-from ptvkit.motion.coverage import Structure, filled
+from ptvkit.motion.coverage import Structure, filled, turned_at
 from ptvkit.motion.lookup import on_one_lattice
 from ptvkit.motion.simulate import in_threads
 from ptvkit.values import whole
@@ -167,15 +167,15 @@ def _by_poses(target: Region, planned: Region, drawn: Sequence[Drawn], centre: F
 def _some_poses(drawn: Sequence[Drawn], centre: Floats) -> Floats:
     """Up to `POSES` rigid poses (N, 4, 4), spread evenly over those that were drawn."""
     shifts = np.concatenate([block.shifts_mm for block in drawn])
-    turns = np.concatenate([block.turns for block in drawn if block.turns is not None])
+    turns = np.concatenate([turned_at(block.sample_turns, block.shifts_mm) for block in drawn])
     patients, fractions, samples = shifts.shape[:3]
     chosen = np.unique(np.linspace(0, patients * fractions * samples - 1, POSES).astype(int))
     # neighbours in time share their fraction: a stride over samples too
     p, f, s = np.unravel_index(chosen, (patients, fractions, samples))
     s = (s + np.arange(len(chosen))) % samples
     poses = np.tile(np.eye(4), (len(chosen), 1, 1))
-    poses[:, :3, :3] = turns[p, f]
-    poses[:, :3, 3] = centre + shifts[p, f, s] - turns[p, f] @ centre
+    poses[:, :3, :3] = turns[p, f, s]
+    poses[:, :3, 3] = centre + shifts[p, f, s] - turns[p, f, s] @ centre
     return poses
 
 

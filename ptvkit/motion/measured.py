@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptvkit.errors import MotionError
 from ptvkit.motion.cycles import find_cycles
 from ptvkit.motion.trajectory import Trajectory
+from ptvkit.motion.turning import Turning
 from ptvkit.motion.variation import Variation
 from ptvkit.motion.wave_draw import WaveDraw
 from ptvkit.values import is_snapshot, number, triple, vector
@@ -47,6 +48,11 @@ class Measured:
         return len(self.traces) > 1
 
     @property
+    def turns(self) -> bool:
+        """Whether a recording has rotations."""
+        return any(trace.rotation_deg is not None for trace in self.traces)
+
+    @property
     def path_mm(self) -> Floats:
         """Every sample (N, 3) of the recordings, mm."""
         return np.concatenate([trace.displacement_mm for trace in self.traces])
@@ -72,13 +78,15 @@ class Measured:
         """A reference position in the first trace's coordinates (3,), mm."""
         return self._position(self.traces[0], reference)
 
-    def _position(self, trace: Trajectory, reference: object) -> Floats:
+    def _position(self, trace: Trajectory, reference: object, values: Floats | None = None) -> Floats:
+        """A reference position in a trace's coordinates (3,), mm; or the mean of other values of its samples (T, 3)."""
+        values = trace.displacement_mm if values is None else values
         if not isinstance(reference, str):
             return np.asarray(reference, float)
         if reference == "time_mean":
-            return vector(trace.displacement_mm.mean(axis=0))
+            return vector(values.mean(axis=0))
         if reference == "mid_range":
-            return vector(trace.displacement_mm.min(axis=0) + trace.displacement_mm.max(axis=0)) / 2
+            return vector(values.min(axis=0) + values.max(axis=0)) / 2
         if self.inhale is None:
             raise MotionError(
                 f"reference {reference!r}: {trace.name} does not tell which end is inhale; give inhale=, its direction"
@@ -87,8 +95,17 @@ class Measured:
         cycles = find_cycles(trace, self.inhale)
         if cycles is None:
             raise MotionError(f"reference {reference!r}: no breaths were found in {trace.name}; take time_mean")
-        position: Floats = trace.displacement_mm[cycles.high if reference == "inhale" else cycles.low].mean(axis=0)
+        position: Floats = values[cycles.high if reference == "inhale" else cycles.low].mean(axis=0)
         return position
+
+    def _orientation(self, trace: Trajectory, reference: object, at_ct_s: Floats) -> Floats:
+        """Rotation vector (1, 3) at a reference, or those (P, 3) of snapshots at times (P,), rad; of a vector 0."""
+        turned = _turns_of(trace)
+        if is_snapshot(reference):
+            return _at(turned, at_ct_s)
+        if not isinstance(reference, str):
+            return np.zeros((1, 3))
+        return self._position(trace, reference, turned.displacement_mm)[None]
 
     def draw(
         self,
@@ -114,6 +131,7 @@ class Measured:
         mean, planned = np.empty((patients, 3)), np.empty((patients, 3))
         baseline, wave = np.empty((patients, fractions, 3)), np.empty((*time_s.shape, 3))
         extremes, when = np.empty((patients, fractions, points, 3)), np.empty((patients, fractions, points))
+        turning: list[tuple[NDArray[np.bool_], Blocks, Floats]] = []
         for number_, trace in enumerate(self.traces):
             own = which == number_
             if not own.any():
@@ -125,11 +143,15 @@ class Measured:
                 else self._position(trace, reference)
             )
             joined = Blocks(trace, lengths[number_], begin[own, :, : counts[number_]])
+            if trace.rotation_deg is not None:
+                turned = Blocks(_turns_of(trace), lengths[number_], begin[own, :, : counts[number_]])
+                turning.append((own, turned, self._orientation(trace, reference, at_ct[own] * trace.duration_s)))
             baseline[own] = joined.at_match() - middle
             when[own] = np.minimum(np.arange(points) * trace.interval_s, span_s)
             wave[own] = joined.at(time[own]) - middle
             extremes[own] = joined.at(when[own]) - middle
-        return WaveDraw(mean, planned, wave, extremes, when, np.zeros_like(baseline), baseline)
+        rotations = Turning(replays=tuple(turning)) if turning else None
+        return WaveDraw(mean, planned, wave, extremes, when, np.zeros_like(baseline), baseline, turning=rotations)
 
     def _steps(self, trace: Trajectory, span_s: float) -> tuple[int, int]:
         """How many steps of a trace a fraction holds, and a block of it."""
@@ -201,6 +223,12 @@ class Blocks:
         """Samples of a recording that is played forwards and backwards in turn."""
         last = len(self.trace.time_s) - 1
         return last - np.abs(last - sample % (2 * last))
+
+
+def _turns_of(trace: Trajectory) -> Trajectory:
+    """The rotation vectors of a trace, rad, in place of its displacements."""
+    turned = np.zeros_like(trace.displacement_mm) if trace.rotation_deg is None else np.radians(trace.rotation_deg)
+    return Trajectory(time_s=trace.time_s, displacement_mm=turned, name=trace.name)
 
 
 def _at(trace: Trajectory, time_s: Floats) -> Floats:

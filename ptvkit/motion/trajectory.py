@@ -1,4 +1,4 @@
-"""A trajectory: where a target was, and when."""
+"""A trajectory: where a target was, how it was turned, and when."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trajectory:
-    """Displacements against time.
+    """Displacements, and rotations where there are some, against time.
 
     Parameters
     ----------
@@ -22,6 +22,9 @@ class Trajectory:
         Rising, s.
     displacement_mm : (T, 3) array
         (LR, AP, SI), positive towards R, A, S, patient frame RAS+, mm.
+    rotation_deg : (T, 3) array, optional
+        Rotation vectors: components along the LR, AP and SI axes, right-handed about R, A and S, degrees. The target
+        is turned about its centroid, then displaced. For small angles they are the angles about the three axes.
     name : str
         What messages call it.
 
@@ -41,15 +44,21 @@ class Trajectory:
     time_s: Floats
     displacement_mm: Floats
     name: str = "the trace"
+    rotation_deg: Floats | None = None
 
     def __post_init__(self) -> None:
         time, displacement = _copied(self.time_s), _copied(self.displacement_mm)
+        rotation = None if self.rotation_deg is None else _copied(self.rotation_deg)
         if time.ndim != 1 or displacement.shape != (len(time), 3) or len(time) < 2:
             raise MotionError(
                 f"{self.name}: needs times (T,) and displacements (T, 3) of at least 2 samples,"
                 f" found {time.shape} and {displacement.shape}"
             )
-        for what, values in (("time", time), ("displacement", displacement)):
+        if rotation is not None and rotation.shape != displacement.shape:
+            raise MotionError(f"{self.name}: needs rotations (T, 3) as displacements, found {rotation.shape}")
+        for what, values in (("time", time), ("displacement", displacement), ("rotation", rotation)):
+            if values is None:
+                continue
             bad = ~np.isfinite(values).reshape(len(time), -1).all(axis=1)
             if bad.any():
                 raise MotionError(f"{self.name}: sample {int(bad.argmax()) + 1} has a {what} that is not a number")
@@ -58,9 +67,11 @@ class Trajectory:
             raise MotionError(f"{self.name}: time does not rise at sample {at} ({time[at - 1]:g} s); sort or split it")
         object.__setattr__(self, "time_s", time)
         object.__setattr__(self, "displacement_mm", displacement)
+        object.__setattr__(self, "rotation_deg", rotation)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _trajectory, (np.array(self.time_s), np.array(self.displacement_mm), self.name)
+        turned = None if self.rotation_deg is None else np.array(self.rotation_deg)
+        return _trajectory, (np.array(self.time_s), np.array(self.displacement_mm), self.name, turned)
 
     @property
     def duration_s(self) -> float:
@@ -114,14 +125,18 @@ class Trajectory:
         time = np.asarray(time_s, float)
         if time.size and not (time.min() >= self.time_s[0] - 1e-9 and time.max() <= self.time_s[-1] + 1e-9):
             raise MotionError(f"{self.name}: covers {self.time_s[0]:g} to {self.time_s[-1]:g} s; asked beyond")
-        return np.stack([np.interp(time, self.time_s, self.displacement_mm[:, axis]) for axis in range(3)], axis=-1)
+        return self._between(time, self.displacement_mm)
+
+    def _between(self, time: Floats, values: Floats) -> Floats:
+        return np.stack([np.interp(time, self.time_s, values[:, axis]) for axis in range(3)], axis=-1)
 
     def even(self, interval_s: float | None = None) -> Self:
         """The trajectory at even steps, linearly between samples; by default at its median step."""
         step = self.interval_s if interval_s is None else interval_s
         count = max(2, round(self.duration_s / step) + 1)
         time = np.linspace(self.time_s[0], self.time_s[-1], count)
-        return type(self)(time_s=time, displacement_mm=self.at(time), name=self.name)
+        turned = None if self.rotation_deg is None else self._between(time, self.rotation_deg)
+        return type(self)(time_s=time, displacement_mm=self.at(time), rotation_deg=turned, name=self.name)
 
 
 def _copied(values: ArrayLike) -> Floats:
@@ -130,5 +145,5 @@ def _copied(values: ArrayLike) -> Floats:
     return array
 
 
-def _trajectory(time_s: Floats, displacement_mm: Floats, name: str) -> Trajectory:
-    return Trajectory(time_s=time_s, displacement_mm=displacement_mm, name=name)
+def _trajectory(time_s: Floats, displacement_mm: Floats, name: str, rotation_deg: Floats | None = None) -> Trajectory:
+    return Trajectory(time_s=time_s, displacement_mm=displacement_mm, rotation_deg=rotation_deg, name=name)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.motion.turning import Turning
+
 Floats = NDArray[np.float64]
 
 
@@ -27,6 +29,8 @@ class WaveDraw(NamedTuple):
         Of the wave, what the amplitude of the day adds to its mean.
     baseline_mm : (P, F, 3)
         Of the wave, where the breathing lies when the match is done.
+    turning : Turning or None
+        Rotations at any time of a fraction.
     """
 
     mean_mm: Floats
@@ -36,3 +40,4 @@ class WaveDraw(NamedTuple):
     extremes_s: Floats
     amplitude_mm: Floats
     baseline_mm: Floats
+    turning: Turning | None = None
