@@ -237,7 +237,7 @@ def _name_and_unit(field: str) -> tuple[str, str]:
     if bracket:
         return bracket[1], bracket[2].lower()
     parts = re.fullmatch(r"(.+?)[_ ]+([A-Za-z]+)", field)
-    if parts and parts[2].lower() in {*LENGTHS, *TIMES, "deg"}:
+    if parts and parts[2].lower() in {*LENGTHS, *TIMES, "deg", "rad"}:
         return parts[1], parts[2].lower()
     return field, ""
 

@@ -17,23 +17,22 @@ from ptvkit.io.columns import (
     column_named,
     decoded,
     displacements,
+    letters_of,
     read_columns,
     unit_factor,
 )
 from ptvkit.io.files import open_input
+from ptvkit.io.rotations import rotation_axis, rotations
 from ptvkit.motion.trajectory import Trajectory
 from ptvkit.values import triple
 
 Floats = NDArray[np.float64]
 
 TIME_NAMES: Final = ("t", "time", "timestamp", "seconds", "elapsed")
-ROTATIONS: Final = ("rotx", "roty", "rotz", "pitch", "roll", "yaw")
 IRREGULAR: Final = 0.25
 """A step that differs from the median step by more than this share of it is irregular."""
 GAP: Final = 3.0
 """A step that is longer than this many median steps is a gap."""
-STILL_DEG: Final = 0.05
-"""A file of angles that stay within this many degrees holds no rotation."""
 
 
 def read_trace(
@@ -45,8 +44,9 @@ def read_trace(
     time_units: str | None = None,
     scale: ArrayLike | None = None,
     column: str | None = None,
+    rotation_order: str | None = None,
 ) -> Trajectory:
-    """Read a motion trace.
+    """Read a motion trace, of three or six degrees of freedom.
 
     A CSV file needs a header that names time and axes with their units (``t_s,LR_mm,AP_mm,SI_mm``; also x, y, z).
     Whatever the file does not state is an argument; nothing is guessed.
@@ -67,6 +67,11 @@ def read_trace(
         of the signal. A ``.vxp`` is always a surrogate. The displacement is the scale times (signal − mean signal).
     column : str, optional
         Column of the surrogate; required when there are several.
+    rotation_order : str, optional
+        In which order the angles of a file are applied, such as ``"LR,SI,AP"``: about the LR axis first, as in
+        ``R = R_AP R_SI R_LR``. By default the order of their columns, and a warning says so. Angles are right-handed
+        about the positive directions of the axes, about the target's centroid; the target is turned, then displaced.
+        Columns: rLR, rAP, rSI; rotx, roty, rotz (about x, y, z of `axes`); pitch, yaw, roll (about LR, AP, SI).
 
     Returns
     -------
@@ -84,9 +89,10 @@ def read_trace(
     -----
     PtvkitWarning
         For samples at the same time (the first is kept), gaps, irregular sampling, missing axes (0), invalid samples of
-        a ``.vxp`` (left out), and rotations (not read).
+        a ``.vxp`` (left out), and rotations whose order is not stated.
     """
     file = Path(path)
+    turned = None
     if file.suffix.lower() == ".vxp":
         if scale is None:
             raise MotionError(_needs_scale(f"{file}: is a surrogate signal"))
@@ -99,11 +105,12 @@ def read_trace(
             moved, missing = displacements(columns, axes=axes, patient_position=patient_position, units=units)
             if missing:
                 _warn(f"{file}: no column holds {', '.join(missing)}; that motion is taken as 0")
-            _note_rotations(columns)
+            turned = rotations(columns, letters_of(axes, patient_position, file), rotation_order)
         else:
             moved = _scaled(_signal(columns, column, units), scale)
-    time, moved = _cleaned(file, time, moved)
-    return Trajectory(time_s=time, displacement_mm=moved, name=str(file))
+    kept = _cleaned(file, time, moved)
+    turned = None if turned is None else turned[kept]
+    return Trajectory(time_s=time[kept], displacement_mm=moved[kept], rotation_deg=turned, name=str(file))
 
 
 def _time(columns: Columns, units: str | None) -> Floats:
@@ -120,7 +127,7 @@ def _time(columns: Columns, units: str | None) -> Floats:
 def _signal(columns: Columns, column: str | None, units: str | None) -> Floats:
     """The surrogate's column, mm."""
     skipped = {column_named(columns, TIME_NAMES), column_named(columns, ("frame",)), column_named(columns, ("phase",))}
-    there = [n for n in range(len(columns.names)) if n not in skipped and columns.names[n].lower() not in ROTATIONS]
+    there = [n for n in range(len(columns.names)) if n not in skipped and rotation_axis(columns.names[n]) is None]
     names = [columns.names[n] for n in there]
     if column is None and len(there) != 1:
         raise MotionError(
@@ -189,14 +196,8 @@ def _read_vxp(path: Path) -> tuple[Floats, Floats]:
     return time[valid] * TIMES["ms"], amplitude[valid] * to_mm
 
 
-def _note_rotations(columns: Columns) -> None:
-    for index, name in enumerate(columns.names):
-        if name.lower() in ROTATIONS and np.ptp(columns.numbers(index)) > STILL_DEG:
-            _warn(f"{columns.path}: column {name} holds rotations, which are not read; give them as a set-up error's")
-
-
-def _cleaned(path: Path, time: Floats, moved: Floats) -> tuple[Floats, Floats]:
-    """Samples at increasing times, with warnings about repeated times, gaps and irregular sampling."""
+def _cleaned(path: Path, time: Floats, moved: Floats) -> NDArray[np.bool_]:
+    """Samples (T,) at increasing times, with warnings about repeated times, gaps and irregular sampling."""
     steps = np.diff(time)
     if (steps < 0).any():
         at = int((steps < 0).argmax()) + 2
@@ -206,7 +207,7 @@ def _cleaned(path: Path, time: Floats, moved: Floats) -> tuple[Floats, Floats]:
         differ = int((same[1:] & (moved[1:] != moved[:-1]).any(axis=1)).sum())
         which = f", {differ} of them with another position" if differ else ""
         _warn(f"{path}: {int(same.sum())} samples repeat the time before them{which}; the first of each is kept")
-        time, moved = time[~same], moved[~same]
+        time = time[~same]
     if len(time) < 2:
         raise FileError(f"{path}: holds {len(time)} sample; a trace needs at least 2")
     steps = np.diff(time)
@@ -217,7 +218,8 @@ def _cleaned(path: Path, time: Floats, moved: Floats) -> tuple[Floats, Floats]:
         _warn(f"{path}: {int(gaps.sum())} gaps, the longest {steps.max():.2f} s; bridged by straight lines")
     if odd.sum() > 0.01 * len(steps):
         _warn(f"{path}: sampled irregularly, every {steps[~gaps].min():.3g} to {steps[~gaps].max():.3g} s")
-    return time, moved
+    kept: NDArray[np.bool_] = ~same
+    return kept
 
 
 def _warn(message: str) -> None:

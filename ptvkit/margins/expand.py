@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptvkit.errors import MarginError
 from ptvkit.geometry.boxes import for_each_box
 from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.phases import Phases
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import aligned, coarser, embedded, nodes_with
@@ -17,13 +18,14 @@ from ptvkit.margins.voxel import expand_voxels
 
 Method = Literal["region", "voxel"]
 Target = TypeVar("Target", Mask, Region)
+Grown = TypeVar("Grown", Mask, Region, Phases)
 
 MOST_NODES: Final = 20_000_000
 """Working nodes above which a large margin goes on on a coarser grid: 80 MB an array."""
 FIRST_NODES: Final = 8
 
 
-def expand(target: Target, margin: MarginLike, *, method: Method = "region") -> Target:
+def expand(target: Grown, margin: MarginLike, *, method: Method = "region") -> Grown:
     """Grow a target by a margin in patient directions.
 
     The result is {x : min over y in the target of Σ cᵢ(xᵢ − yᵢ) ≤ 1} with cᵢ(d) = (d/m₊)² for d ≥ 0 and (d/m₋)² below:
@@ -32,9 +34,9 @@ def expand(target: Target, margin: MarginLike, *, method: Method = "region") -> 
 
     Parameters
     ----------
-    target : Mask or Region
+    target : Mask, Region or Phases
         A Mask gives a Mask on the same grid (what falls outside its image is lost, as the image has no room for it);
-        a Region gives a Region.
+        a Region gives a Region, Phases give Phases.
     margin : Margin, float or str
         mm, along the patient's directions, also on oblique grids.
     method : {"region", "voxel"}
@@ -60,9 +62,11 @@ def expand(target: Target, margin: MarginLike, *, method: Method = "region") -> 
     if method not in ("region", "voxel"):
         raise MarginError(f"method {method!r}: use 'region' (sub-voxel) or 'voxel' (voxel centres)")
     margin = as_margin(margin)
-    if isinstance(target, Region):
+    if not isinstance(target, Mask):
         if method == "voxel":
             raise MarginError("method 'voxel' counts voxel centres: give it a Mask, such as region.to_mask(grid)")
+        if isinstance(target, Phases):
+            return target.of_each(lambda region: dilate(region, margin))
         return dilate(target, margin)
     if method == "voxel":
         return expand_voxels(target, margin)

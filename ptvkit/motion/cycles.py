@@ -58,6 +58,8 @@ class TraceStatistics:
         None when no breath was found.
     duty : (10,) array
         Share of the time in each tenth of the 95 % range along the axis of largest motion.
+    rotation_mean_deg, rotation_sd_deg, rotation_range_deg : (3,) array or None
+        Of the rotation vectors about the LR, AP and SI axes, degrees; None without rotations.
     """
 
     samples: int
@@ -71,6 +73,9 @@ class TraceStatistics:
     drift_mm_per_min: Floats
     cycles: Cycles | None
     duty: Floats
+    rotation_mean_deg: Floats | None = None
+    rotation_sd_deg: Floats | None = None
+    rotation_range_deg: Floats | None = None
 
 
 def trace_statistics(trace: Trajectory) -> TraceStatistics:
@@ -102,7 +107,19 @@ def trace_statistics(trace: Trajectory) -> TraceStatistics:
         drift_mm_per_min=np.polyfit(minutes, moved, 1, w=np.sqrt(trace.weights))[0],
         cycles=find_cycles(trace),
         duty=np.histogram(where, bins=np.arange(11), weights=trace.weights)[0].astype(float),
+        **_of_rotations(trace),
     )
+
+
+def _of_rotations(trace: Trajectory) -> dict[str, Floats]:
+    if trace.rotation_deg is None:
+        return {}
+    mean = trace.weights @ trace.rotation_deg
+    return {
+        "rotation_mean_deg": mean,
+        "rotation_sd_deg": np.sqrt(trace.weights @ (trace.rotation_deg - mean) ** 2),
+        "rotation_range_deg": np.ptp(trace.rotation_deg, axis=0),
+    }
 
 
 def main_axis(trace: Trajectory) -> Floats:

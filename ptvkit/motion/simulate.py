@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ptvkit.errors import MotionError
+from ptvkit.geometry.phases import Phases
 from ptvkit.kernels.jit import thread_count
 from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, blocks, draw_block, root, samples_of
 from ptvkit.motion.coverage import Prepared, Structure, prepare
 from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.lookup import Depths, Figures
+from ptvkit.motion.phase_coverage import PreparedPhases, prepare_phases, with_own_breathing
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.setup import SetupError
 from ptvkit.values import number, whole
 
 Floats = NDArray[np.float64]
+Ready = Prepared | PreparedPhases
 Progress = Callable[[int, int], None]
 Task = TypeVar("Task")
 Found = TypeVar("Found")
@@ -35,7 +38,7 @@ PARAMETER_SAMPLES: Final = 20
 
 
 def simulate_coverage(
-    ctv: Structure,
+    ctv: Structure | Phases,
     ptv: Structure,
     course: Course,
     *,
@@ -56,7 +59,8 @@ def simulate_coverage(
     Parameters
     ----------
     ctv, ptv : Mask or Region
-        On any grids.
+        On any grids. A target may be `Phases`: each instant is then judged with the shape of the phase whose position
+        is nearest to that of the breathing; a course without breathing gets that of the phases.
     course : Course
     patients : int
         How many; with `precision` at least how many.
@@ -93,12 +97,14 @@ def simulate_coverage(
     >>> result.coverage.shape, 0.8 < result.contained() < 0.97
     ((200, 3), True)
     """
+    if isinstance(ctv, Phases):
+        course = with_own_breathing(course, ctv)
     count = whole("patients", patients, least=1, most=MOST_SAMPLES)
     times = samples_of(course, samples)
     width = None if precision is None else number("precision", precision, least=0.001, most=1.0)
     start = root(seed)
     check_size(count, course.fractions, times, len(prepared.lesions) if prepared else 1)
-    ready = prepare(ctv, ptv, course, seed=start) if prepared is None else prepared
+    ready = _prepared(ctv, ptv, course, start) if prepared is None else prepared
     threads = thread_count() if workers is None else whole("workers", workers, least=1, most=1024)
     done, found = 0, []
     while True:
@@ -119,6 +125,12 @@ def simulate_coverage(
     return replace(result, parameter_intervals=_parameter_intervals(ready, course, result, threads))
 
 
+def _prepared(ctv: Structure | Phases, ptv: Structure, course: Course, seed: int) -> Ready:
+    if isinstance(ctv, Phases):
+        return prepare_phases(ctv, ptv, course, seed=seed)
+    return prepare(ctv, ptv, course, seed=seed)
+
+
 class FractionFigures(NamedTuple):
     """What a fraction cost: arrays (patients, fractions), as in `CoverageResult`."""
 
@@ -129,7 +141,7 @@ class FractionFigures(NamedTuple):
 
 
 def run_blocks(
-    ready: Prepared,
+    ready: Ready,
     course: Course,
     tasks: Sequence[tuple[int, int]],
     seed: int,
@@ -157,7 +169,7 @@ def in_threads(one: Callable[[Task], Found], tasks: Iterable[Task], threads: int
         pool.shutdown(wait=not stopped, cancel_futures=True)
 
 
-def by_fraction(ready: Prepared, drawn: Drawn) -> list[FractionFigures]:
+def by_fraction(ready: Ready, drawn: Drawn) -> list[FractionFigures]:
     """Figures (patients, fractions) of drawn displacements: of all lesions together, then of each.
 
     Depths come from the extremes of each fraction, averages over time from its samples.
@@ -193,7 +205,7 @@ def _reduced(samples: Figures, extremes: Depths) -> FractionFigures:
     )
 
 
-def result_of(ready: Prepared, found: Sequence[Sequence[FractionFigures]], samples: int, seed: int) -> CoverageResult:
+def result_of(ready: Ready, found: Sequence[Sequence[FractionFigures]], samples: int, seed: int) -> CoverageResult:
     """One result of all blocks."""
     joined = [
         FractionFigures(*(np.concatenate(field) for field in zip(*each, strict=True)))
@@ -227,7 +239,7 @@ def check_size(patients: int, fractions: int, samples: int, lesions: int, option
     )
 
 
-def _parameter_intervals(ready: Prepared, course: Course, result: CoverageResult, threads: int) -> dict[str, Estimate]:
+def _parameter_intervals(ready: Ready, course: Course, result: CoverageResult, threads: int) -> dict[str, Estimate]:
     """What samples of finite size leave open: Σ² of n patients is χ² with n − 1 degrees of freedom about the truth."""
     rng = np.random.default_rng([result.seed, 2])
     tasks = list(blocks(min(PARAMETER_PATIENTS, result.patients)))
