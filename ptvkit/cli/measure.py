@@ -177,6 +177,9 @@ def trace_as_json(trace: "Trajectory", found: "TraceStatistics", warned: list[st
             "amplitude_mm": found.cycles.amplitude_mm.tolist(),
             "period_s": found.cycles.period_s.tolist(),
         }
+    if found.rotation_sd_deg is not None:
+        names = ("rotation_mean_deg", "rotation_sd_deg", "rotation_range_deg")
+        content |= {name: getattr(found, name).tolist() for name in names}
     return content
 
 
@@ -193,6 +196,9 @@ def print_trace(trace: "Trajectory", statistics: "TraceStatistics") -> None:
             ("drift per minute", statistics.drift_mm_per_min),
         )
     ]
+    if statistics.rotation_sd_deg is not None and statistics.rotation_range_deg is not None:
+        for name, values in (("range, degrees", statistics.rotation_range_deg), ("SD", statistics.rotation_sd_deg)):
+            rows.append((f"rotation {name}", *(f"{value:.2f}" for value in values)))
     title = (
         f"{Path(trace.name).name}: {statistics.samples} samples in {statistics.duration_s:.1f} s, every"
         f" {statistics.interval_s:.3g} s (largest gap {statistics.largest_gap_s:.3g} s)"

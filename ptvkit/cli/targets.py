@@ -28,7 +28,7 @@ ORGANS, LESIONS, EVALUATION, OUTPUT, MANY = (
     "Many cases",
 )
 OPTIONS: Final = (
-    argument("gtv", "GTV: a mask or contours in any format, FILE:NAME, or a folder of masks.", "cases.gtv"),
+    argument("gtv", "GTV: a mask or contours in any format, FILE:NAME, or a folder of masks or phases.", "cases.gtv"),
     option("--ctv", f"GTV to CTV, {MARGIN}.", "targets.ctv", metavar="MARGIN"),
     option("--ptv", f"CTV to PTV, {MARGIN}.", "targets.ptv", metavar="MARGIN"),
     option(
@@ -36,6 +36,13 @@ OPTIONS: Final = (
         "Added to the PTV margin for breathing, each side named: S=12,I=18.",
         "targets.breathing",
         metavar="MARGIN",
+    ),
+    option(
+        "--motion",
+        "GTV is a folder of phases: plan on itv, mid_ventilation, mid_position, or a phase's number.",
+        "targets.motion",
+        metavar="TARGET",
+        value=number_or_text,
     ),
     groups.OUT,
     option("--limit", "The CTV stays inside this.", "targets.limit", metavar=groups.STRUCTURE),
@@ -221,9 +228,22 @@ def print_targets(content: Mapping[str, Any], out: Path, seconds: float) -> None
         rows.append((name.upper(), f"{volume['region']:.2f} ({volume['mask']:.2f})", *margins))
     caption = f"cc and mm reached: of the surface; in brackets of the mask's voxels and their faces. {seconds:.1f} s."
     print_rows(rows, f"Targets in {out}", caption)
+    if "motion" in content:
+        say(motion_line(content["motion"]))
     for name, volume in content["cut_cc"].items():
         if volume > SMALLEST_CUT_CC:
             say(f"{CUTS[name]}: {volume:.2f} cc")
+
+
+def motion_line(how: Mapping[str, Any]) -> str:
+    """How the GTV was made from phases."""
+    phase = "" if how["phase"] is None else f" {how['phase']:g}" if how["target"] == "phase" else f", {how['phase']:g}"
+    sides = " ".join(f"{letter} {mm:.1f}" for letter, mm in how["internal_margin_mm"].items())
+    off = ", ".join(f"{mm:.1f}" for mm in how["residual_mm"])
+    return (
+        f"Phases: planned on {how['target'].replace('_', '-')}{phase}; ({off}) mm (LR, AP, SI) from the time mean."
+        f" All phases together reach beyond the mean phase by {sides} mm."
+    )
 
 
 SMALLEST_CUT_CC: Final = 0.005

@@ -9,7 +9,7 @@ from ptvkit import phantom
 from ptvkit.errors import FileError, MaskError
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
-from ptvkit.io.class_files import is_folder, mask_file, nifti_stem
+from ptvkit.io.class_files import is_folder, mask_file, nifti_files, nifti_stem
 from ptvkit.io.formats import MESHES, NIFTI, read_structure
 from ptvkit.io.segment import Frame
 from ptvkit.text import LONGEST_SHOWN, printable, whole_number
@@ -82,14 +82,14 @@ class StructureRef:
 
     @classmethod
     def at(cls, path: Path, name: int | str | None = None, *, frame: Frame | None = None) -> "StructureRef":
-        """A structure of a file; in a folder of masks, the file that holds it.
+        """A structure of a file; in a folder of masks, the file that holds it, where it is named or the only one.
 
         Raises
         ------
         FileError
-            When a folder has several masks, and none is of that name.
+            When a folder of masks has none of that name.
         """
-        if is_folder(path):
+        if is_folder(path) and (name is not None or len(nifti_files(path)) == 1):
             path, name = mask_file(path, name)
         return cls(path=path, name=name, frame=frame)
 
@@ -109,11 +109,12 @@ class StructureRef:
         return str(self.path).removeprefix(PHANTOM)
 
     def files(self) -> tuple[Path, ...]:
-        """The files that are read for it, none for the phantom; of a folder its files."""
+        """The files that are read for it, none for the phantom; of a folder its files (and its folders')."""
         if self.is_built_in:
             return ()
         if is_folder(self.path):
-            return tuple(sorted(one for one in self.path.iterdir() if one.is_file()))
+            deeper = () if nifti_files(self.path) else self.path.glob("*/*")
+            return tuple(sorted(one for one in (*self.path.iterdir(), *deeper) if one.is_file()))
         return (self.path,)
 
     def check(self) -> None:

@@ -28,7 +28,7 @@ from ptvkit.io.dicom.reading import is_dicom, kind_of, read_dataset
 from ptvkit.io.displacement_fields import read_displacement_field
 from ptvkit.io.files import PathLike
 from ptvkit.io.formats import MESHES, NIFTI
-from ptvkit.io.naming import StructureRef
+from ptvkit.io.naming import StructureRef, label_of
 from ptvkit.values import choice
 
 ENDINGS: Final = (*NIFTI, ".nrrd", ".mha", ".dcm", *MESHES)
@@ -223,12 +223,20 @@ def _check_direction(
         raise MotionError("delineated: none of its phases has a field; name them as the fields' phases")
 
 
-def phase_files(source: PathLike) -> tuple[Path, ...]:
-    """The files that are read for the phases of a folder or a pattern."""
-    found = [file.path for file in _files(source, None)]
-    own = Path(source) / MANIFEST if is_folder(Path(source)) else None
-    inner = [one for path in found for one in (sorted(path.iterdir()) if path.is_dir() else [path]) if one.is_file()]
-    return (*inner, own) if own is not None and own.is_file() else tuple(inner)
+def phases_named(text: str) -> tuple[str, int | str | None]:
+    """The folder of phases and the structure that text names, as ``FOLDER`` or ``FOLDER:NAME``.
+
+    Raises
+    ------
+    FileError
+        When there is no such folder.
+    """
+    folder, _, name = text.rpartition(":")
+    if is_folder(Path(text)):
+        return text, None
+    if not folder or not is_folder(Path(folder)):
+        raise FileError(f"{text}: is no folder of phases; give a folder with a mask or structure set for each phase")
+    return folder, label_of(name)
 
 
 def _files(source: PathLike | Sequence[PathLike], manifest: PathLike | None) -> list[PhaseFile]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from ptvkit.errors import MaskError, PtvkitWarning
 from ptvkit.geometry.directions import OPPOSITES
 from ptvkit.geometry.extent import extent, margins_between, share_on, volume_outside_cc
@@ -14,6 +16,7 @@ from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
 from ptvkit.io.nifti import write_mask
 from ptvkit.io.provenance import Provenance, file_entry, record, write_json, write_sidecar
+from ptvkit.margins.phases import MotionTarget
 from ptvkit.margins.targets import Targets
 
 LEAST_SHARE: Final = 0.98
@@ -169,6 +172,7 @@ def summary(targets: Targets, grid: Grid, masks: Mapping[str, Mask]) -> dict[str
             for name, region in {"gtv": targets.gtv, **_derived(targets)}.items()
         },
         "margin_asked_mm": margins_asked(targets),
+        **({} if targets.motion is None else {"motion": motion_as_json(targets.motion)}),
         "margin_achieved_mm": {
             "region": targets.achieved,
             "mask": {
@@ -189,6 +193,18 @@ def summary(targets: Targets, grid: Grid, masks: Mapping[str, Mask]) -> dict[str
             for lesion in targets.lesions
         ],
         "grid": {"shape": grid.shape, "spacing_mm": grid.spacing_mm, "axes": "".join(grid.codes)},
+    }
+
+
+def motion_as_json(how: MotionTarget) -> dict[str, Any]:
+    """How the GTV was made from phases; triples are LR, AP, SI, mm."""
+    return {
+        "target": how.motion,
+        "phase": how.phase,
+        "residual_mm": np.round(how.residual_mm, 3).tolist(),
+        "internal_margin_mm": {letter: round(mm, 2) for letter, mm in how.internal_margin_mm.items()},
+        "amplitude_mm": np.round(how.amplitude_mm, 3).tolist(),
+        "sd_mm": np.round(how.sd_mm, 3).tolist(),
     }
 
 

@@ -10,6 +10,7 @@ from ptvkit.io.files import write_whole
 from ptvkit.io.provenance import versions
 from ptvkit.io.target_files import NOTE
 from ptvkit.margins.margin import Margin
+from ptvkit.margins.phases import MotionTarget
 from ptvkit.margins.targets import Targets
 from ptvkit.report.colours import ON_LIGHT, colours_of
 from ptvkit.report.pages import embedded, rendered, script
@@ -93,7 +94,23 @@ def targets_page(targets: Targets, *, name: str, content: Mapping[str, Any], ima
 def _in_words(targets: Targets) -> str:
     volumes = ", ".join(f"{name} {region.volume_cc:.1f} cc" for name, region in targets.structures.items())
     count = len(targets.lesions)
-    return f"{count} lesion{'s' if count != 1 else ''}: {volumes.replace('PTV_eval', 'PTV for evaluation')}."
+    text = f"{count} lesion{'s' if count != 1 else ''}: {volumes.replace('PTV_eval', 'PTV for evaluation')}."
+    return text if targets.motion is None else f"{text} {_motion_in_words(targets.motion)}"
+
+
+def _motion_in_words(how: MotionTarget) -> str:
+    kinds = {
+        "itv": "the union of all phases (ITV)",
+        "mid_position": "the mean shape of the phases at their mean position",
+        "mid_ventilation": f"the mid-ventilation phase, {how.phase:g} %" if how.phase is not None else "",
+        "phase": f"the phase {how.phase:g} %" if how.phase is not None else "",
+    }
+    off = ", ".join(f"{mm:.1f}" for mm in how.residual_mm)
+    sides = ", ".join(f"{letter} {mm:.1f}" for letter, mm in how.internal_margin_mm.items())
+    return (
+        f"The GTV is {kinds[how.motion]}; it lies ({off}) mm (LR, AP, SI) from the time mean, a systematic error."
+        f" Internal margins, all phases beyond the mean phase: {sides} mm."
+    )
 
 
 def _volumes(targets: Targets, content: Mapping[str, Any]) -> list[dict[str, str]]:

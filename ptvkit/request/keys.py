@@ -152,7 +152,7 @@ def replaced(content: Mapping[str, Any], overrides: Mapping[str, Any], source: s
 
 
 REPLACED: Final = {
-    "breathing": (("preset", "amplitude_mm", "trace"), ("reference", "reference_seen_by")),
+    "breathing": (("preset", "amplitude_mm", "trace", "phases"), ("reference", "reference_seen_by")),
     "dose": (("file",), ("prescription_gy",)),
 }
 """Tables that are reset when one of these keys is overridden, and the keys that are kept."""

@@ -99,6 +99,8 @@ class TargetsTable(Table):
 
     ctv: MarginValue = 0.0
     ptv: MarginValue = 0.0
+    # cases.gtv is then a folder of phases
+    motion: Literal["itv", "mid_ventilation", "mid_position"] | float | None = None
     breathing: SidesValue = 0.0
     breathing_shape: Literal["semi_axes", "sweep"] = "semi_axes"
     limit: StructureName | None = None
@@ -161,7 +163,7 @@ class VariationTable(Table):
 
 
 class BreathingTable(Table):
-    """``[breathing]``: a `Breathing`, from a preset, an amplitude, or a trace."""
+    """``[breathing]``: a `Breathing`, from a preset, an amplitude, a trace, or phases."""
 
     reference: Annotated[Any, BeforeValidator(_reference)]
     reference_seen_by: Literal["nothing", "soft_tissue"] = "nothing"
@@ -170,10 +172,11 @@ class BreathingTable(Table):
         Discriminator(_kind),
     ] = "none"
     inhale: Vector | None = None
-    # one of these three
+    # one of these four
     preset: str | None = None
     amplitude_mm: Vector | None = None
     trace: FileName | list[FileName] | None = None
+    phases: StructureName | None = None
     # with an amplitude
     amplitude_sd_mm: Vector = 0.0
     amplitude_correlation: float = 1.0
@@ -188,6 +191,7 @@ class BreathingTable(Table):
     time_units: str | None = None
     scale: Vector | None = None
     column: str | None = None
+    rotation_order: str | None = None
     block_s: float | None = None
 
 

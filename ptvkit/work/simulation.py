@@ -39,7 +39,10 @@ OUTPUTS: Final = (
 )
 """All names that a simulation may write."""
 OF_TARGETS: Final = (
-    *(f"targets.{key}" for key in ("ctv", "ptv", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")),
+    *(
+        f"targets.{key}"
+        for key in ("ctv", "ptv", "motion", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")
+    ),
     *("targets.lesion", "targets.lesions"),
 )
 """What CTV and PTV are made from, where they are not files."""

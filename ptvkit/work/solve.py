@@ -11,14 +11,14 @@ from ptvkit.motion.simulate import Progress
 from ptvkit.request.request import Consumer, Request
 from ptvkit.request.schema import DoseTable
 from ptvkit.work.reading import read_by
-from ptvkit.work.structures import gtv_of, targets_of
+from ptvkit.work.structures import gtv_of, judged_ctv, targets_of
 from ptvkit.work.targets import named_files
 from ptvkit.work.values import course_of, require_motion
 from ptvkit.work.workspace import Workspace
 
 PATIENTS: Final = 2000
 """Where the request does not say how many: a margin for 90 % of the patients rests on the worst tenth of them."""
-TO_CTV: Final = ("ctv", "limit", "avoid", "clearance_mm", "lesion", "lesions")
+TO_CTV: Final = ("ctv", "motion", "limit", "avoid", "clearance_mm", "lesion", "lesions")
 """Keys of ``[targets]`` from which a CTV is made."""
 SOLVE: Final = Consumer(
     name="solve",
@@ -108,7 +108,9 @@ def _ctv(request: Request) -> Structure:
         return StructureRef.parse(request.tables.cases.ctv).read()
     own = request.for_case("case", {})
     without_ptv = {f"targets.{key}": None for key in ("ptv", "breathing", "eval_limit", "eval_depth_mm", "eval_avoid")}
-    return targets_of(own.with_values(without_ptv), gtv_of(own)).ctv
+    own = own.with_values(without_ptv)
+    gtv = gtv_of(own)
+    return judged_ctv(own, gtv, targets_of(own, gtv))
 
 
 def _organ(request: Request) -> Structure | None:

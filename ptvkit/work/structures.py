@@ -5,8 +5,10 @@ from collections.abc import Callable
 from ptvkit.errors import FileError, MarginError, MaskError
 from ptvkit.geometry.components import lesions, parts
 from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.phases import Phases
 from ptvkit.geometry.region import Region
 from ptvkit.io.naming import StructureRef
+from ptvkit.io.phases import phases_named, read_phases
 from ptvkit.margins.margin import Margin, as_margin
 from ptvkit.margins.structures import taken_cc
 from ptvkit.margins.targets import Targets, make_targets
@@ -56,11 +58,21 @@ def structures_of(
         return None, read(cases.ctv), read(cases.ptv)
     gtv = gtv_of(request, read)
     targets = targets_of(request, gtv, read)
-    return targets.gtv, targets.ctv, targets.ptv
+    return targets.gtv, judged_ctv(request, gtv, targets, read), targets.ptv
 
 
-def gtv_of(request: Request, read: Reader = read_named) -> Region | Mask:
-    """The GTV of a case: all its lesions, or the chosen one.
+def judged_ctv(
+    request: Request, gtv: Region | Mask | Phases, targets: Targets, read: Reader = read_named
+) -> Region:
+    """The CTV that simulations displace: of an internal target, which holds all phases, the mean shape at the mean."""
+    if targets.motion is None or targets.motion.motion != "itv":
+        return targets.ctv
+    of_mean = request.with_values({"targets.motion": "mid_position"})
+    return targets_of(of_mean, gtv, read).ctv
+
+
+def gtv_of(request: Request, read: Reader = read_named) -> Region | Mask | Phases:
+    """The GTV of a case: all its lesions, or the chosen one; its phases where ``targets.motion`` is set.
 
     Raises
     ------
@@ -69,12 +81,23 @@ def gtv_of(request: Request, read: Reader = read_named) -> Region | Mask:
     cases = request.tables.cases
     if cases.gtv is None:
         raise FileError(f"{request.source}: [cases] names no GTV; give gtv, or ctv and ptv")
+    if request.tables.targets is not None and request.tables.targets.motion is not None:
+        return _phases(request, cases.gtv)
     if cases.label is None:
         return _chosen(read(cases.gtv), request)
     return _chosen(StructureRef(path=StructureRef.parse(cases.gtv).path, name=cases.label).read(), request)
 
 
-def targets_of(request: Request, gtv: Region | Mask, read: Reader = read_named) -> Targets:
+def _phases(request: Request, text: str) -> Phases:
+    """The phases of a folder, or of ``FOLDER:NAME``."""
+    assert request.tables.targets is not None
+    if request.tables.targets.lesion != "all":
+        raise MaskError(f"{request.label('targets.lesion')}: of phases all lesions are taken; leave it out")
+    folder, label = phases_named(text)
+    return read_phases(folder, label=request.tables.cases.label if label is None else label)
+
+
+def targets_of(request: Request, gtv: Region | Mask | Phases, read: Reader = read_named) -> Targets:
     """CTV and PTV of a GTV, with all that the request says of them.
 
     Raises
@@ -89,6 +112,7 @@ def targets_of(request: Request, gtv: Region | Mask, read: Reader = read_named) 
         gtv,
         ctv=ctv,
         ptv=ptv,
+        motion=table.motion,
         breathing=as_margin(table.breathing, "targets.breathing"),
         breathing_shape=table.breathing_shape,
         limit_ctv=None if table.limit is None else read(table.limit),
@@ -104,14 +128,15 @@ def _read_all(names: str | list[str], read: Reader) -> list[Region | Mask]:
     return [read(name) for name in ([names] if isinstance(names, str) else names)]
 
 
-def _margins(request: Request, gtv: Region | Mask) -> tuple[Margin | list[Margin], Margin | list[Margin]]:
+def _margins(request: Request, gtv: Region | Mask | Phases) -> tuple[Margin | list[Margin], Margin | list[Margin]]:
     """One margin for all lesions, or one for each where some have their own."""
     table = request.tables.targets
     assert table is not None
     common = as_margin(table.ctv, "targets.ctv"), as_margin(table.ptv, "targets.ptv")
     if not table.lesions:
         return common
-    count = len(lesions(gtv) if isinstance(gtv, Mask) else parts(gtv))
+    shown = gtv.regions[gtv.mid_ventilation] if isinstance(gtv, Phases) else gtv
+    count = len(lesions(shown) if isinstance(shown, Mask) else parts(shown))
     each = [common[0]] * count, [common[1]] * count
     for number, own in table.lesions.items():
         if not (number.isdecimal() and len(number) < 10 and 1 <= int(number) <= count):

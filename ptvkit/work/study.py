@@ -32,7 +32,10 @@ STUDY: Final = Consumer(
     name="a study",
     reads=(
         *("cases", "errors", "guidance", "breathing", "dose", "simulation", "sweep", "output.page"),
-        *(f"targets.{key}" for key in ("ctv", "ptv", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")),
+        *(
+            f"targets.{key}"
+            for key in ("ctv", "ptv", "motion", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")
+        ),
         *(f"targets.{key}" for key in ("organ", "lesion", "lesions")),
     ),
 )

@@ -9,6 +9,7 @@ from ptvkit.errors import GridError, MarginError
 from ptvkit.geometry.extent import grid_around, grown_to_hold
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
+from ptvkit.geometry.phases import Phases
 from ptvkit.geometry.region import Region
 from ptvkit.io.dicom.frames import refuse_other_frames
 from ptvkit.io.dicom.target_set import write_targets_rtstruct
@@ -58,7 +59,7 @@ def make_case(
     refuse_other_frames(inputs.paths)
     gtv = gtv_of(request)
     grid = None if request.tables.targets is None else request.tables.targets.grid
-    if isinstance(gtv, Region) and grid is None:
+    if _voxels(gtv) is None and grid is None:
         raise MarginError(
             f"{gtv.name}: contours have no voxels to write on; give {request.label('targets.grid')}: the folder of the"
             " image, an image file, or a spacing in mm"
@@ -98,11 +99,16 @@ def _write_extras(
         page(targets, stage / layout.page, name=name, content=content, image=behind)
     if wanted.rtstruct:
         source = StructureRef.parse(str(cases.gtv))
-        path = None if source.is_built_in else source.path
+        path = None if source.is_built_in or targets.motion is not None else source.path
         write_targets_rtstruct(targets, stage / layout.rtstruct, source=path, image=grid_file(request))
 
 
-def output_grid(request: Request, gtv: Mask | Region, targets: Targets) -> Grid:
+def _voxels(gtv: Mask | Region | Phases) -> Grid | None:
+    """The image that a GTV was drawn on, where it has voxels."""
+    return None if isinstance(gtv, Region) else gtv.grid
+
+
+def output_grid(request: Request, gtv: Mask | Region | Phases, targets: Targets) -> Grid:
     """The GTV's grid, or one of another spacing or of another image, grown to hold the PTV when wanted.
 
     Raises
@@ -112,7 +118,7 @@ def output_grid(request: Request, gtv: Mask | Region, targets: Targets) -> Grid:
     """
     table = request.tables.targets
     asked, pad = (None, False) if table is None else (table.grid, table.pad)
-    image, grid = grid_file(request), gtv.grid
+    image, grid = grid_file(request), _voxels(gtv) or targets.gtv.grid
     shown = targets.gtv, targets.ctv, targets.ptv
     if image is not None:
         grid = grid_of_image(image)
@@ -122,7 +128,7 @@ def output_grid(request: Request, gtv: Mask | Region, targets: Targets) -> Grid:
             label = request.label("targets.grid")
             where = label if label != "targets.grid" else f"targets.grid {spacing:g}"
             raise GridError(f"{where}: give a spacing from {SMALLEST_MM:g} to {LARGEST_MM:g} mm, or an image file")
-        if isinstance(gtv, Region):
+        if _voxels(gtv) is None:
             return grid_around(spacing, *shown)
         grid = grid.resampled((spacing,) * 3)
     return grown_to_hold(grid, *shown) if pad else grid

@@ -35,7 +35,10 @@ TARGETS: Final = Consumer(
     name="targets",
     reads=(
         *(f"cases.{key}" for key in ("gtv", "masks", "manifest", "label", "image")),
-        *(f"targets.{key}" for key in ("ctv", "ptv", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")),
+        *(
+            f"targets.{key}"
+            for key in ("ctv", "ptv", "motion", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")
+        ),
         *(
             f"targets.{key}"
             for key in ("eval_limit", "eval_depth_mm", "eval_avoid", "lesion", "lesions", "grid", "pad", "allow_cut")

@@ -9,6 +9,7 @@ from ptvkit.dose.dose import Dose
 from ptvkit.dose.prescription import prescribe
 from ptvkit.errors import DoseError, MotionError
 from ptvkit.io.dose import read_dose
+from ptvkit.io.phases import phases_named, read_phases
 from ptvkit.io.traces import read_trace
 from ptvkit.motion.breathing import Breathing
 from ptvkit.motion.course import Course
@@ -21,7 +22,7 @@ from ptvkit.request.schema import BreathingTable, DoseTable, VariationTable
 
 Value = TypeVar("Value")
 
-OF_TRACE: Final = ("axes", "patient_position", "units", "time_units", "scale", "column")
+OF_TRACE: Final = ("axes", "patient_position", "units", "time_units", "scale", "column", "rotation_order")
 OF_WAVE: Final = ("amplitude_sd_mm", "amplitude_correlation", "period_s", "n", "phase", "lag")
 
 
@@ -42,7 +43,8 @@ def course_of(request: Request) -> Course:
     if study.guidance is not None:
         guidance = _made(source, "[guidance]", partial(ImageGuidance, **study.guidance.model_dump()))
     if study.breathing is not None:
-        breathing = _made(source, "[breathing]", partial(_breathing, study.breathing))
+        motion = None if study.targets is None else study.targets.motion
+        breathing = _made(source, "[breathing]", partial(_breathing, study.breathing, motion))
     asked = study.simulation
     course = partial(Course, setup=setup, guidance=guidance, breathing=breathing)
     return _made(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
@@ -98,10 +100,10 @@ def _made(source: str, where: str, make: Callable[[], Value]) -> Value:
         raise type(error)(f"{source}: {where}: {error}") from None
 
 
-def _breathing(table: BreathingTable) -> Breathing:
-    given = [name for name in ("preset", "amplitude_mm", "trace") if getattr(table, name) is not None]
+def _breathing(table: BreathingTable, motion: str | float | None) -> Breathing:
+    given = [name for name in ("preset", "amplitude_mm", "trace", "phases") if getattr(table, name) is not None]
     if len(given) != 1:
-        raise MotionError(f"give one of preset, amplitude_mm and trace; found {', '.join(given) or 'none'}")
+        raise MotionError(f"give one of preset, amplitude_mm, trace and phases; found {', '.join(given) or 'none'}")
     _refuse_idle(table, given[0])
     vary = table.variation
     common: dict[str, Any] = {
@@ -109,6 +111,10 @@ def _breathing(table: BreathingTable) -> Breathing:
         "reference_seen_by": table.reference_seen_by,
         "variation": Variation(**vary.model_dump()) if isinstance(vary, VariationTable) else vary,
     }
+    if table.phases is not None:
+        return _of_phases(table, common, motion)
+    if table.reference in PLANNED:
+        raise MotionError(f"reference {table.reference!r}: has a meaning with phases alone")
     if table.inhale is not None:
         common["inhale"] = table.inhale
     if table.preset is not None:
@@ -124,9 +130,25 @@ def _breathing(table: BreathingTable) -> Breathing:
     return Breathing.from_trace(traces, block_s=table.block_s, **common)
 
 
+PLANNED: Final = ("planned", "mid_ventilation")
+"""References of phases: where targets.motion plans, and the phase nearest to the time mean."""
+
+
+def _of_phases(table: BreathingTable, common: dict[str, Any], motion: str | float | None) -> Breathing:
+    if table.inhale is not None:
+        raise MotionError("inhale has no meaning with phases; remove it")
+    if table.reference == "planned":
+        if motion is None:
+            raise MotionError("reference 'planned': needs targets.motion, which says where the phases are planned")
+        common["reference"] = "time_mean" if motion in ("itv", "mid_position") else motion
+    folder, label = phases_named(str(table.phases))
+    period = table.period_s if "period_s" in table.model_fields_set else None
+    return Breathing.from_phases(read_phases(folder, label=label), period_s=period, **common)
+
+
 def _refuse_idle(table: BreathingTable, kind: str) -> None:
     """A key that has no meaning for this kind of breathing is a mistake, not to be passed over."""
-    means = {"preset": (), "amplitude_mm": OF_WAVE, "trace": (*OF_TRACE, "block_s")}
+    means = {"preset": (), "amplitude_mm": OF_WAVE, "trace": (*OF_TRACE, "block_s"), "phases": ("period_s",)}
     idle = sorted(table.model_fields_set & ({*OF_WAVE, *OF_TRACE, "block_s"} - set(means[kind])))
     if idle:
         raise MotionError(f"{idle[0]} has no meaning with {kind}; remove it")
