@@ -29,7 +29,9 @@ OUT_OF_SEQUENCE_MM: Final = 1.0
 """How far a phase must lie beyond both of its neighbours to be out of sequence."""
 SURFACE_REACH_MM: Final = 15.0
 """Distance to which a surface is registered to another."""
-STEPS: Final = 20
+SURFACE_WIDTH_MM: Final = 4.0
+"""Distance above which a point of the surface has no counterpart in the other shape."""
+STEPS: Final = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, init=False)
@@ -240,7 +242,9 @@ class Phases:
 
 
 def _registered(fixed: Region, moving: Region, start_mm: Floats) -> Floats:
-    """Translation (3,) that carries the fixed surface onto a moving one, least squares of the distance, Gauss-Newton.
+    """Translation (3,) that carries the fixed surface onto a moving one, by Gauss-Newton steps on its distance.
+
+    Points count by Tukey's weight, whose width narrows from step to step: parts that one of the two lacks are left out.
 
     Parameters
     ----------
@@ -249,14 +253,15 @@ def _registered(fixed: Region, moving: Region, start_mm: Floats) -> Floats:
     """
     points, shift = moving.surface_points(), np.asarray(start_mm, float)
     step = 0.5 * np.eye(3)
-    for _ in range(STEPS):
+    for count in range(STEPS):
+        width = max(SURFACE_REACH_MM * 0.75**count, SURFACE_WIDTH_MM)
         at = points - shift
         distance = fixed.sample(at)
         slope = np.stack([fixed.sample(at + h) - fixed.sample(at - h) for h in step], axis=1)
-        near = np.abs(distance) < SURFACE_REACH_MM
-        change = np.linalg.lstsq(slope[near], distance[near], rcond=None)[0]
+        weight = 1 - np.minimum(np.abs(distance) / width, 1) ** 2  # the square root of Tukey's
+        change = np.linalg.lstsq(slope * weight[:, None], distance * weight, rcond=None)[0]
         shift = shift + change
-        if np.linalg.norm(change) < 1e-4:
+        if width == SURFACE_WIDTH_MM and np.linalg.norm(change) < 1e-4:
             break
     return shift
 

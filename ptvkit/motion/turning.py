@@ -41,7 +41,7 @@ class Turning:
 
 def _relative(vectors: Floats, planned: Floats) -> Floats:
     """Rotation vectors (P, F, T, 3) of ``R Rₚ⁻¹``, Rₚ of patients (P or 1, 3)."""
-    first = np.broadcast_to(planned[:, None, None], vectors.shape).reshape(-1, 3)
+    first = np.array(np.broadcast_to(planned[:, None, None], vectors.shape)).reshape(-1, 3)
     turned = Rotation.from_rotvec(vectors.reshape(-1, 3)) * Rotation.from_rotvec(first).inv()
     relative: Floats = turned.as_rotvec().reshape(vectors.shape)
     return relative

@@ -140,13 +140,13 @@ def test_odd_sampling_is_told(tmp_path: Path) -> None:
     assert found.displacement_mm[1, 0] == 1  # the first of the two
 
 
-def test_missing_axes_and_rotations_are_told(tmp_path: Path) -> None:
+def test_missing_axes_are_told_and_rotations_read(tmp_path: Path) -> None:
     rows = [(0, 1.0, 0.0), (1, 2.0, 3.0)]
     with pytest.warns(PtvkitWarning) as told:
         found = read_trace(csv(tmp_path / "a.csv", "t_s,SI_mm,pitch_deg", rows), axes="RAI")
     messages = " | ".join(str(warning.message) for warning in told)
     assert "no column holds LR, AP; that motion is taken as 0" in messages
-    assert "column pitch holds rotations, which are not read" in messages
+    np.testing.assert_allclose(found.rotation_deg, [[0, 0, 0], [3, 0, 0]])
     np.testing.assert_allclose(found.displacement_mm, [[0, 0, -1], [0, 0, -2]])
 
 
