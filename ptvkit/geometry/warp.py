@@ -18,7 +18,10 @@ MAPS: Final = ("to_reference", "from_reference")
 
 ITERATIONS: Final = 30
 """Of the inversion; a field that bends by less than half a millimetre each millimetre converges to 1e-9."""
-ROOM_MM: Final = 5.0
+REACH_MM: Final = 10.0
+"""Distance from the surface to which levels are carried."""
+ROOM: Final = 3
+"""Nodes around the carried surface."""
 FOLDING_MM: Final = 10.0
 """How far around a structure folding is looked for."""
 
@@ -93,12 +96,13 @@ def warped(region: Region, field: DisplacementField, maps: Maps) -> Region:
     """
     if not region.is_inside(field.grid):
         raise GridError(f"{field.name}: does not cover {region.name}; give a field of the whole image")
-    reach = float(np.linalg.norm(field.at(region.surface_points()), axis=1).max()) * 1.5 + ROOM_MM
-    source = signed_distance(region, outside_mm=reach, inside_mm=reach)
-    grid = grid_of(source.boxes)
+    source = signed_distance(region, outside_mm=REACH_MM, inside_mm=REACH_MM)
+    surface = region.surface_points()
+    moved = surface + (_inverse(field, surface) if maps == "to_reference" else field.at(surface))
+    grid = grid_of(source.boxes).covering(moved, room=ROOM)
     points = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)).reshape(-1, 3)
     back = field.at(points) if maps == "to_reference" else _inverse(field, points)
-    level = np.minimum(source.sample(points + back), reach).reshape(grid.shape)
+    level = np.minimum(source.sample(points + back), REACH_MM).reshape(grid.shape)
     return Region(level=level, grid=grid, name=f"{region.name} by {field.name}")
 
 

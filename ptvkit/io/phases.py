@@ -244,25 +244,24 @@ def _files(source: PathLike | Sequence[PathLike], manifest: PathLike | None) -> 
     if manifest is not None:
         return _of_manifest(Path(manifest))
     if not isinstance(source, str | os.PathLike):
-        return [_named_file(Path(path)) for path in source]
+        return _named_files([Path(path) for path in source])
     if is_folder(Path(source)):
         return _of_folder(Path(source))
     if not any(sign in str(source) for sign in WILDCARDS):
         raise FileError(f"{source}: is no folder of phases; give a folder, a pattern in quotes, or the files")
     base = Path(Path(source).anchor or ".")
     paths = sorted(base.glob(str(Path(source).relative_to(base) if Path(source).anchor else source)))
-    return [_named_file(path) for path in paths if path.is_dir() or _is_structure(path)]
+    return _named_files([path for path in paths if path.is_dir() or _is_structure(path)])
 
 
 def _of_folder(folder: Path) -> list[PhaseFile]:
     if (folder / MANIFEST).is_file():
         return _of_manifest(folder / MANIFEST)
     here = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    files = [_named_file(path) for path in here if path.is_file() and _is_structure(path)]
+    files = _named_files([path for path in here if _is_structure(path)])
     if not files:
-        files = [
-            _named_file(path) for path in here if path.is_dir() and any(_is_structure(one) for one in path.iterdir())
-        ]
+        folders = [path for path in here if path.is_dir()]
+        files = _named_files([path for path in folders if any(_is_structure(one) for one in path.iterdir())])
     numbered = [file for file in files if file.number is not None]
     return numbered if len(numbered) >= FEWEST else files
 
@@ -292,19 +291,24 @@ def _of_manifest(path: Path) -> list[PhaseFile]:
     ]
 
 
+def _named_files(paths: Sequence[Path]) -> list[PhaseFile]:
+    """Files with what their names say of them; or their folders where the files say nothing."""
+    files = [_named_file(path) for path in paths]
+    folders = [path.parent for path in paths]
+    if all(file.number is not None for file in files) or len(set(folders)) < len(folders):
+        return files
+    return [replace(file, number=_number(folder.name)) for file, folder in zip(files, folders, strict=True)]
+
+
 def _named_file(path: Path) -> PhaseFile:
     """A file with what its name says of it, its ending left out."""
-    words = [stem(path.name), path.parent.name]
-    file = path
-    if path.is_dir():
-        file = next((one for one in sorted(path.iterdir()) if _is_structure(one)), path)
-        words.insert(1, stem(file.name))
-    number = next((found for word in words if (found := _number(word)) is not None), None)
-    if number is None and file.is_file() and is_dicom(file):
-        data = read_dataset(file, headers_only=True)
+    inner = next((one for one in sorted(path.iterdir()) if _is_structure(one)), path) if path.is_dir() else path
+    number = next((found for one in (path, inner) if (found := _number(stem(one.name))) is not None), None)
+    if number is None and inner.is_file() and is_dicom(inner):
+        data = read_dataset(inner, headers_only=True)
         said = [str(data.get(key, "") or "") for key in ("StructureSetLabel", "SeriesDescription")]
         number = next((found for word in said if (found := _number(word)) is not None), None)
-    weight = WEIGHT.search(words[0])
+    weight = WEIGHT.search(stem(path.name))
     return PhaseFile(path=path, number=number, weight=None if weight is None else float(weight[1]))
 
 

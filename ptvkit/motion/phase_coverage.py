@@ -147,6 +147,7 @@ def prepare_phases(ctv: Phases, ptv: Structure, course: Course, *, seed: Seed = 
     low, high = np.minimum(shifts.min(axis=(0, 1, 2)), 0.0), np.maximum(shifts.max(axis=(0, 1, 2)), 0.0)
     room = ROOM * (high - low)
     separate = _lesions(ctv)
+    _check_meeting(ctv, planned)
     of_phase = tuple(lookups_of(own, planned, low - room, high + room, tables=not course.turns) for own in separate)
     _check_inside(of_phase, ctv, planned)
     count = len(separate[0])
@@ -179,6 +180,13 @@ def _matched(lesions: Sequence[Region], places: Floats) -> list[Region]:
         away = [float(np.linalg.norm(centroid(lesion) - place)) for lesion in left]
         chosen.append(left.pop(int(np.argmin(away))))
     return chosen
+
+
+def _check_meeting(ctv: Phases, ptv: Region) -> None:
+    if all(ptv.sample(region.surface_points()).min() > 0 for region in ctv.regions):
+        raise MotionError(
+            f"{ctv.name}: every phase lies outside {ptv.name}, apart from it; check that the two belong together"
+        )
 
 
 def _check_inside(of_phase: Sequence[Sequence[Lookup]], ctv: Phases, ptv: Region) -> None:
