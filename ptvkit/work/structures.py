@@ -61,9 +61,7 @@ def structures_of(
     return targets.gtv, judged_ctv(request, gtv, targets, read), targets.ptv
 
 
-def judged_ctv(
-    request: Request, gtv: Region | Mask | Phases, targets: Targets, read: Reader = read_named
-) -> Region:
+def judged_ctv(request: Request, gtv: Region | Mask | Phases, targets: Targets, read: Reader = read_named) -> Region:
     """The CTV that simulations displace: of an internal target, which holds all phases, the mean shape at the mean."""
     if targets.motion is None or targets.motion.motion != "itv":
         return targets.ctv

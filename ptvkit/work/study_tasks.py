@@ -37,6 +37,7 @@ TOGETHER: Final = 5
 """Targets of one task: the displacements of a course are drawn once for them."""
 MOST_COURSES: Final = 64
 """Courses that tables are prepared for; what reaches beyond is computed, as exactly but slower."""
+MOTION: Final = "targets.motion"
 SHAPING: Final = ("cases", "targets")
 """Tables that say what the targets are; all others say what displaces them, or with what dose."""
 COMPUTED: Final = (*SHAPING, "errors", "guidance", "breathing", "dose", "simulation")
@@ -116,7 +117,8 @@ def _as_text(values: Mapping[str, Any]) -> str:
 
 
 def _of_course(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key.split(".")[0] not in SHAPING}
+    """Values that a course depends on; breathing from phases is planned where ``targets.motion`` says."""
+    return {key: value for key, value in values.items() if key.split(".")[0] not in SHAPING or key == MOTION}
 
 
 def _of_targets(values: Mapping[str, Any]) -> dict[str, Any]:
