@@ -33,6 +33,7 @@ OF_TRACE: Final[tuple[Option, ...]] = (
         panel="Traces",
     ),
     option("--column", "The surrogate's column, where there are several.", panel="Traces"),
+    option("--rotation-order", "In which order angles are applied: LR,SI,AP is about LR first.", panel="Traces"),
     option("--picture -p", "Draw it to this PNG file.", metavar="FILE", value=place, panel="Traces"),
 )
 OF_SHIFTS: Final[tuple[Option, ...]] = (
@@ -78,7 +79,7 @@ def trace(words: Words) -> None:
     from ptvkit.motion.cycles import trace_statistics
 
     file, picture = Path(words["file"]), words["picture"]
-    names = ("axes", "patient_position", "units", "time_units", "scale", "column")
+    names = ("axes", "patient_position", "units", "time_units", "scale", "column", "rotation_order")
     with shown_warnings() as warned:
         if picture is not None:
             refuse_overwrite([picture], [file])

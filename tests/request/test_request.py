@@ -114,7 +114,11 @@ def test_built_in_studies(name: str) -> None:
         ("random_mm = 1.5", "random_mm = -1.5", r"\[\[errors\]\] 1: body: random_mm: needs numbers from 0"),
         ('match = "soft_tissue"', 'match = "skin"', "guidance.match: input should be 'bone', 'soft_tissue'"),
         ("inhale = [1, 1, -1]\n", "", r"\[breathing\]: amplitude_mm needs inhale"),
-        ("amplitude_mm = [1, 4, 12]\n", "", r"\[breathing\]: give one of preset, amplitude_mm and trace; found none"),
+        (
+            "amplitude_mm = [1, 4, 12]\n",
+            "",
+            r"\[breathing\]: give one of preset, amplitude_mm, trace and phases; found none",
+        ),
         ("inhale = [1", 'preset = "liver-compression"\ninhale = [1', "found preset, amplitude_mm"),
         ("inhale = [1", "block_s = 3\ninhale = [1", "block_s has no meaning with amplitude_mm"),
         ("reference = [0, 1.5, -4]", "", "breathing.reference: field required"),
