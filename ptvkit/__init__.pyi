@@ -1,6 +1,7 @@
 from . import phantom as phantom
 from . import recipes as recipes
 from .analysis.cost_split import coverage_split
+from .analysis.lesion_change import LesionChange, LesionComparison, compare_lesions, recist_response
 from .analysis.recipe_check import RecipeCheck, check_recipe
 from .analysis.solve import Solution, Trial, solve_margin
 from .dose.conformal import conformal_dose
@@ -63,6 +64,7 @@ from .motion.trajectory import Trajectory
 from .motion.variation import Variation
 from .request.limits import read_limits
 from .request.request import Request
+from .work.lesions import LesionsOutcome, run_lesions
 from .work.results import read_results
 from .work.sensitivity import read_sensitivity
 from .work.simulation import SimulationOutcome, run_simulation
@@ -87,6 +89,9 @@ __all__ = [
     "Grid",
     "GridError",
     "ImageGuidance",
+    "LesionChange",
+    "LesionComparison",
+    "LesionsOutcome",
     "LimitCheck",
     "Margin",
     "MarginError",
@@ -118,6 +123,7 @@ __all__ = [
     "breathing_presets",
     "check_limits",
     "check_recipe",
+    "compare_lesions",
     "conformal_dose",
     "conformity",
     "contract",
@@ -160,10 +166,12 @@ __all__ = [
     "read_structure",
     "read_trace",
     "recipes",
+    "recist_response",
     "region_from_mask",
     "register_adapter",
     "residual_errors",
     "ring",
+    "run_lesions",
     "run_simulation",
     "run_solve",
     "run_study",

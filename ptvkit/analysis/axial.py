@@ -20,8 +20,10 @@ from ptvkit.geometry.region import Region
 
 Floats = NDArray[np.float64]
 
-SMOOTHED: Final = 3
+SMOOTHED: Final = 5.0
 """Pixels to each side over which an outline of pixels is smoothed by parabolas, which keeps its curvature."""
+MOST_SMOOTHED: Final = 1 / 7
+"""The same as a share of the outline's length."""
 PER_PIXEL: Final = 4
 """Points of a smoothed outline along one pixel."""
 
@@ -144,7 +146,7 @@ def _smoothed(contour: Floats) -> Floats:
     pixel = 1.5 * float(np.median(steps))  # steps alternate between whole and half diagonals
     count = max(int(np.ceil(PER_PIXEL * length[-1] / pixel)), 3)
     points = np.column_stack([np.interp(np.arange(count) * length[-1] / count, length, x) for x in contour.T])
-    window = min(2 * SMOOTHED * PER_PIXEL + 1, (count - 1) // 2 * 2 - 1)
+    window = 2 * int(min(SMOOTHED * PER_PIXEL, MOST_SMOOTHED * count)) + 1
     smooth: Floats = savgol_filter(points, window, 2, axis=0, mode="wrap") if window > 2 else points
     return smooth
 

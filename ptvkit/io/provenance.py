@@ -21,6 +21,7 @@ TABLE_SCHEMAS: Final = {
     "cohort.csv": "ptvkit-cohort-table/1",
     "coverage.csv": "ptvkit-coverage-table/1",
     "dose.csv": "ptvkit-dose-table/1",
+    "lesions.csv": "ptvkit-lesions-table/1",
     "results.csv": "ptvkit-results-table/1",
     "sensitivity.csv": "ptvkit-sensitivity-table/1",
     "tornado.csv": "ptvkit-tornado-table/1",
