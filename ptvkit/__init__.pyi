@@ -2,6 +2,8 @@ from . import phantom as phantom
 from . import recipes as recipes
 from .analysis.cost_split import coverage_split
 from .analysis.lesion_change import LesionChange, LesionComparison, compare_lesions, recist_response
+from .analysis.personal import PersonalMargin, personal_margin
+from .analysis.protocols import BeamTime, ProtocolRow, beam_time, compare_protocols
 from .analysis.recipe_check import RecipeCheck, check_recipe
 from .analysis.solve import Solution, Trial, solve_margin
 from .dose.conformal import conformal_dose
@@ -42,6 +44,7 @@ from .io.nnunet import nnunet_labels
 from .io.segment import Segment
 from .io.shifts import read_shifts
 from .io.traces import read_trace
+from .margins.between import HeldMargin, margin_between
 from .margins.expand import contract, expand, expand_along
 from .margins.margin import Margin
 from .margins.structures import prv, ring, wall
@@ -53,6 +56,7 @@ from .motion.coverage import coverage, prepare
 from .motion.cycles import TraceStatistics, trace_statistics
 from .motion.estimate import Estimate
 from .motion.guidance import ImageGuidance
+from .motion.intrafraction import Intrafraction
 from .motion.maps import ProbabilityMaps, probability_maps
 from .motion.population import SetupStatistics, setup_statistics
 from .motion.presets import breathing_presets
@@ -73,6 +77,7 @@ from .work.study import Outcome, merge_study, run_study
 from .work.targets import TargetsOutcome, run_targets
 
 __all__ = [
+    "BeamTime",
     "Breathing",
     "Conformity",
     "Cost",
@@ -88,7 +93,9 @@ __all__ = [
     "FileError",
     "Grid",
     "GridError",
+    "HeldMargin",
     "ImageGuidance",
+    "Intrafraction",
     "LesionChange",
     "LesionComparison",
     "LesionsOutcome",
@@ -99,7 +106,9 @@ __all__ = [
     "MaskError",
     "MotionError",
     "Outcome",
+    "PersonalMargin",
     "ProbabilityMaps",
+    "ProtocolRow",
     "PtvkitError",
     "PtvkitWarning",
     "RecipeCheck",
@@ -119,11 +128,13 @@ __all__ = [
     "Trial",
     "Variation",
     "as_mask",
+    "beam_time",
     "bed",
     "breathing_presets",
     "check_limits",
     "check_recipe",
     "compare_lesions",
+    "compare_protocols",
     "conformal_dose",
     "conformity",
     "contract",
@@ -141,8 +152,10 @@ __all__ = [
     "lesions",
     "like",
     "make_targets",
+    "margin_between",
     "merge_study",
     "nnunet_labels",
+    "personal_margin",
     "phantom",
     "plan_sum",
     "prepare",

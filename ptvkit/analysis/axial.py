@@ -57,9 +57,9 @@ class AxialDiameter:
 def axial_diameter(lesion: Mask | Region) -> AxialDiameter:
     """Longest diameter of a lesion in an axial plane, as RECIST 1.1 measures it.
 
-    It joins two points of one outline. On a mask with axial slices the outline of the pixels is smoothed, and the square
-    of the diameter is interpolated between the slices by a parabola, as it is one for an ellipsoid. Else axial planes
-    cut the sub-voxel surface.
+    It joins two points of one outline. On a mask with axial slices the outline of the pixels is smoothed, and the
+    diameter's square is interpolated between the slices by a parabola: exact for an ellipsoid. Else axial planes cut
+    the sub-voxel surface.
 
     Parameters
     ----------
@@ -131,7 +131,9 @@ def _of_mask(mask: Mask, axis: int) -> Iterator[list[Floats]]:
         outlines = []
         parts, count = label(np.pad(plane, 1), structure=NEIGHBOURS[1])
         for part in range(1, count + 1):
-            for contour in find_contours((parts == part).astype(float), 0.5, fully_connected="high"):
+            for contour in find_contours(  # type: ignore[no-untyped-call]
+                (parts == part).astype(float), 0.5, fully_connected="high"
+            ):
                 smooth = _smoothed(contour * pixel) / pixel - 1
                 index = np.empty((len(smooth), 3))
                 index[:, in_plane], index[:, axis] = smooth, number
@@ -162,7 +164,7 @@ def _of_region(lesion: Mask | Region) -> Iterator[list[Floats]]:
     x, y = (np.arange(low[axis] - 2 * step, high[axis] + 2 * step, step) for axis in (0, 1))
     for z in np.linspace(low[2], high[2], max(5, int((high[2] - low[2]) / step) + 1)):
         level = region.sample(np.stack([*np.meshgrid(x, y, indexing="ij"), np.full((len(x), len(y)), z)], axis=-1))
-        contours = find_contours(np.minimum(level, 5 * step), 0.0)
+        contours = find_contours(np.minimum(level, 5 * step), 0.0)  # type: ignore[no-untyped-call]
         yield [np.column_stack([np.array([x[0], y[0]]) + step * one, np.full(len(one), z)]) for one in contours]
 
 

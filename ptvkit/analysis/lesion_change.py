@@ -183,11 +183,11 @@ def compare_lesions(
     """
     limit = number("distance_mm", distance_mm, least=0.0, most=200.0, error=MaskError)
     least = number("threshold", threshold, least=0.0, most=10.0, error=MaskError)
-    pieces, scans = zip(_lesions(before), _lesions(after), strict=True)
-    if not any(scans):
+    first, second = _lesions(before), _lesions(after)
+    if not (first or second):
         raise MaskError(f"{before.name} and {after.name}: both are empty; there is no lesion to compare")
-    groups = matched(*scans, transform, limit)
-    measured = [list(map(_measured, *pair)) for pair in zip(pieces, scans, strict=True)]
+    groups = matched([one for _, one in first], [one for _, one in second], transform, limit)
+    measured = [[_measured(*one) for one in scan] for scan in (first, second)]
     rows = [
         _change(group, [[measured[side][n] for n in (group.before, group.after)[side]] for side in (0, 1)], least, name)
         for name, group in enumerate(groups, start=1)
@@ -255,12 +255,12 @@ class _Measured:
     section: AxialDiameter
 
 
-def _lesions(structure: Structure) -> tuple[list[Structure], list[Lesion]]:
+def _lesions(structure: Structure) -> list[tuple[Structure, Lesion]]:
     """The lesions as they are measured, and as they are matched."""
     if structure.is_empty:
-        return [], []
+        return []
     pieces: list[Structure] = [*(lesions(structure) if isinstance(structure, Mask) else parts(structure))]
-    return pieces, [Lesion.of(as_region(piece)) for piece in pieces]
+    return [(piece, Lesion.of(as_region(piece))) for piece in pieces]
 
 
 def _measured(piece: Structure, lesion: Lesion) -> _Measured:

@@ -167,7 +167,7 @@ def _unmatched(before: Sequence[Lesion], after: Sequence[Lesion], matrix: Floats
         f" {distance_mm:g};"
     )
     if not np.allclose(matrix, np.eye(4)):
-        inverse = _groups(before, after, np.linalg.inv(matrix), distance_mm)
+        inverse = _groups(before, after, np.asarray(np.linalg.inv(matrix), float), distance_mm)
         if any(group.matched_by for group in inverse):
             return f"{text} the inverse transform matches them: give the one that takes points of before to after"
     return f"{text} give the transform between the two frames, or a larger distance"

@@ -35,6 +35,8 @@ JSON_SCHEMAS: Final = {
     "solve": "ptvkit-solve/1",
     "trace": "ptvkit-trace/1",
     "setup-stats": "ptvkit-setup-statistics/1",
+    "personal": "ptvkit-personal-margin/1",
+    "margin": "ptvkit-margin/1",
     "convert": "ptvkit-convert/1",
     "demo": "ptvkit-demo/1",
     "recipes": "ptvkit-recipes/1",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from scipy.spatial.transform import Rotation
 
 from ptvkit.errors import MotionError
 from ptvkit.motion.breathing import Breathing, BreathingDraw, Streams
-from ptvkit.motion.guidance import ImageGuidance, Part, guided
+from ptvkit.motion.guidance import ImageGuidance, Part, Workload, guided
+from ptvkit.motion.intrafraction import Intrafraction, Path, adapted, draw_path
 from ptvkit.motion.setup import SeenBy, SetupError, draw
 from ptvkit.values import number, whole
 
@@ -21,6 +22,7 @@ Seed = int | np.random.Generator
 BREATHING: Final = "breathing"
 REFERENCE: Final = "breathing reference"
 GUIDANCE: Final = "guidance errors"
+INTRAFRACTION: Final = "intrafraction motion"
 
 BLOCK: Final = 128
 """Patients that share random streams. Streams depend on the seed and the block alone, so that any number of workers,
@@ -38,7 +40,9 @@ class Course:
     guidance : ImageGuidance, optional
         None: nothing is corrected.
     breathing : Breathing, optional
-        None: the target keeps still within a fraction.
+        None: the target does not breathe.
+    intrafraction : Intrafraction, optional
+        Drifts and random walks after the match, images while the beam is on, online adaptation.
     fractions : int
     fraction_s : float
         How long the beam is on the target in each, s.
@@ -58,6 +62,7 @@ class Course:
     setup: Sequence[SetupError] = ()
     guidance: ImageGuidance | None = None
     breathing: Breathing | None = None
+    intrafraction: Intrafraction | None = None
     fractions: int = 1
     fraction_s: float = 90.0
 
@@ -67,7 +72,7 @@ class Course:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MotionError(f"setup: two errors are named {twice[0]!r}; give each its own name")
-        if taken := {BREATHING, REFERENCE, GUIDANCE} & set(names):
+        if taken := {BREATHING, REFERENCE, GUIDANCE, INTRAFRACTION} & set(names):
             raise MotionError(f"setup: {min(taken)!r} is the name of what a course adds itself; choose another name")
         object.__setattr__(self, "setup", setup)
         whole("fractions", self.fractions, least=1, most=1000)
@@ -85,8 +90,9 @@ class Course:
 
     @property
     def drifts_after_match(self) -> bool:
-        """Whether guidance adds a drift between the match and the end of the fraction."""
-        return self.guidance is not None and bool(np.any(self.guidance.drift_sd_mm))
+        """Whether something other than breathing moves the target between the match and the end of the fraction."""
+        drifts = self.guidance is not None and bool(np.any(self.guidance.drift_sd_mm))
+        return drifts or self.intrafraction is not None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,6 +114,10 @@ class Drawn:
         As `wave_mm`, where the breathing reaches furthest.
     extreme_shares : (patients, fractions, extremes) array or None
         When, as a share of the fraction.
+    path : Path or None
+        Other motion within the fractions.
+    workload : Workload or None
+        Images and corrections of guidance.
     fraction_s : float
     """
 
@@ -118,6 +128,8 @@ class Drawn:
     samples: int
     wave_extremes_mm: Floats | None = None
     extreme_shares: Floats | None = None
+    path: Path | None = None
+    workload: Workload | None = None
     fraction_s: float = 1.0
 
     @cached_property
@@ -132,11 +144,14 @@ class Drawn:
     def extreme_shifts_mm(self) -> Floats:
         """Displacements (patients, fractions, extremes, 3) between which all others of a fraction lie, mm.
 
-        The ends of breaths, or every point of a recording; the beginning and the end of a fraction of steady drift.
-        They do not depend on `samples`.
+        The ends of breaths, or every point of a recording; both ends of a steady drift, and of its parts between
+        corrections; every position of a random walk. They do not depend on `samples`.
         """
         if self.extreme_shares is not None:
             return self._moved(self.extreme_shares, self.wave_extremes_mm)
+        if self.path is not None:
+            shares = np.broadcast_to(self.path.shares, (*self._shape, len(self.path.shares)))
+            return self._moved(shares, self.path.path_mm)
         drifts = any(part.grows and part.shift_mm.any() for part in self.parts)
         share = np.array([0.0, 1.0] if drifts else [0.0])
         return self._moved(np.broadcast_to(share, (*self._shape, len(share))), None)
@@ -149,6 +164,8 @@ class Drawn:
     def _moved(self, share: Floats, wave_mm: Floats | None) -> Floats:
         """Displacements at shares (patients, fractions, T) of the fraction; drifts grow in straight lines."""
         total = np.zeros((*share.shape, 3)) if wave_mm is None else wave_mm.copy()
+        if self.path is not None and wave_mm is not self.path.path_mm:
+            total += self.path.at(share)
         for part in self.parts:
             if not part.grows:
                 total += part.shift_mm[:, :, None, :]
@@ -161,31 +178,29 @@ class Drawn:
         own = slice(number, number + 1)
         return self._with(
             [part.shift_mm[own] for part in self.parts],
-            *(None if array is None else array[own] for array in self._arrays),
+            [None if array is None else array[own] for array in self._arrays],
         )
 
     @property
-    def _arrays(self) -> tuple[Floats | None, ...]:
-        return self.wave_mm, self.rotations_rad, self.time_s, self.wave_extremes_mm, self.extreme_shares
+    def _arrays(self) -> tuple[NDArray[Any] | None, ...]:
+        path = None if self.path is None else self.path.path_mm
+        work = (None, None) if self.workload is None else self.workload
+        waves = (self.wave_mm, self.rotations_rad, self.time_s, self.wave_extremes_mm, self.extreme_shares)
+        return (*waves, path, *work)
 
-    def _with(
-        self,
-        shifts_mm: Sequence[Floats],
-        wave: Floats | None,
-        rotations: Floats | None,
-        time: Floats | None,
-        extremes: Floats | None,
-        shares: Floats | None,
-    ) -> "Drawn":
-        return Drawn(
+    def _with(self, shifts_mm: Sequence[Floats], arrays: Sequence[NDArray[Any] | None]) -> "Drawn":
+        """The same with other values for `parts` and `_arrays`."""
+        wave, rotations, time, extremes, shares, path, images, corrections = arrays
+        return replace(
+            self,
             parts=tuple(replace(part, shift_mm=shift) for part, shift in zip(self.parts, shifts_mm, strict=True)),
             wave_mm=wave,
             rotations_rad=rotations,
             time_s=time,
-            samples=self.samples,
             wave_extremes_mm=extremes,
             extreme_shares=shares,
-            fraction_s=self.fraction_s,
+            path=None if self.path is None or path is None else Path(self.path.shares, path),
+            workload=None if images is None or corrections is None else Workload(images, corrections),
         )
 
     @property
@@ -233,7 +248,7 @@ def sample_course(
     ]
     return drawn[0]._with(
         [np.concatenate(shifts) for shifts in zip(*([p.shift_mm for p in d.parts] for d in drawn), strict=True)],
-        *(_joined(arrays) for arrays in zip(*(d._arrays for d in drawn), strict=True)),
+        [_joined(arrays) for arrays in zip(*(d._arrays for d in drawn), strict=True)],
     )
 
 
@@ -241,7 +256,8 @@ def samples_of(course: Course, samples: int | None) -> int:
     """Times within a fraction: as asked, or what the course needs."""
     if samples is not None:
         return whole("samples", samples, least=1, most=1_000_000)
-    return 100 if course.breathing is not None else 10 if course.grows else 1
+    within = course.breathing is not None or course.intrafraction is not None
+    return 100 if within else 10 if course.grows else 1
 
 
 def root(seed: Seed) -> int:
@@ -258,10 +274,12 @@ def blocks(patients: int, first: int = 0) -> Iterator[tuple[int, int]]:
 
 
 def components(course: Course) -> tuple[str, ...]:
-    """Names of what displaces the target: each set-up error, what breathing adds, what guidance adds."""
+    """Names of what displaces the target: each set-up error, what breathing, the time and guidance add."""
     found = [error.name for error in course.setup]
     if course.breathing is not None:
         found += [BREATHING, REFERENCE]
+    if course.intrafraction is not None:
+        found.append(INTRAFRACTION)
     return (*found, GUIDANCE) if course.guidance is not None else tuple(found)
 
 
@@ -294,10 +312,16 @@ def draw_block(
         )
         parts += _breathing_parts(course, moved, there)
         drift.append(Part("breathing drift", "nothing", moved.drift_mm * there(BREATHING), grows=True))
+    workload = None
     parts = parts or [Part("no error", "nothing", np.zeros((BLOCK, course.fractions, 3)))]
     if course.guidance is not None:
         protocol = course.guidance if there(GUIDANCE) else course.guidance.without_errors()
-        parts = guided(parts, protocol, [stream(1, 0), stream(1, 1), stream(1, 2)])
+        parts, workload = guided(parts, protocol, [stream(1, 0), stream(1, 1), stream(1, 2)])
+    path = None
+    if course.intrafraction is not None:
+        parts, path = _within(course, [*parts, *drift], stream, there)
+        drift = []
+        turns = turns * (course.intrafraction.adaptation_min is None)
     wave = extremes = None
     if moved is not None:
         # what a match may see of the waves has become a part of its own
@@ -311,8 +335,21 @@ def draw_block(
         samples=samples,
         wave_extremes_mm=extremes,
         extreme_shares=None if moved is None else moved.extremes_s[:patients] / course.fraction_s,
+        path=None if path is None else Path(path.shares, path.path_mm[:patients]),
+        workload=None if workload is None else Workload(*(one[:patients] for one in workload)),
         fraction_s=course.fraction_s,
     )
+
+
+def _within(
+    course: Course, parts: list[Part], stream: Callable[..., np.random.Generator], there: Callable[[str], float]
+) -> tuple[list[Part], Path]:
+    """What online adaptation leaves of the parts, and the motion within the fractions."""
+    assert course.intrafraction is not None
+    motion = course.intrafraction if there(INTRAFRACTION) else course.intrafraction.without_errors()
+    if motion.adaptation_min is not None:
+        parts = adapted(motion, parts, stream(3, 3))
+    return parts, draw_path(motion, parts, course.fraction_s / 60, [stream(3, 0), stream(3, 1), stream(3, 2)])
 
 
 def _breathing_parts(course: Course, moved: BreathingDraw, there: Callable[[str], float]) -> list[Part]:
@@ -359,10 +396,12 @@ def _lever(rotations_rad: Floats, arm_mm: Floats) -> Floats:
     return displaced
 
 
-def _joined(arrays: Sequence[Floats | None]) -> Floats | None:
+def _joined(arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
     there = [array for array in arrays if array is not None]
     if not there:
         return None
+    if there[0].ndim < 3:
+        return np.concatenate(there)
     longest = max(array.shape[2] for array in there)  # of the last cycle, some blocks have extremes more
     return np.concatenate([_extended(array, longest) for array in there])
 

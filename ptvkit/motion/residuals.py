@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptvkit.motion.course import BREATHING, Course, Seed, sample_course
+from ptvkit.motion.course import BREATHING, INTRAFRACTION, Course, Drawn, Seed, sample_course
 from ptvkit.motion.guidance import Part
+from ptvkit.motion.intrafraction import Path
 
 Floats = NDArray[np.float64]
 
@@ -64,25 +65,38 @@ def residual_errors(course: Course, *, patients: int = 2000, seed: Seed = 0) -> 
     [0.0]
     """
     drawn = sample_course(course, patients=patients, seed=seed, samples=20 if course.breathing is not None else 1)
+    return residuals_of(drawn, course)
+
+
+def residuals_of(drawn: Drawn, course: Course) -> tuple[Residual, ...]:
+    """What is left of each error of drawn courses, and of all together."""
     rows: dict[str, list[Part]] = {}
     for part in drawn.parts:
         rows.setdefault(part.name.split(", lever")[0], []).append(part)
     found = [_residual(name, parts, None) for name, parts in rows.items()]
     if drawn.wave_mm is not None:
         found.append(_residual(BREATHING, [], drawn.wave_mm))
+    if drawn.path is not None:
+        found.append(_residual(INTRAFRACTION, [], None, drawn.path))
     named = {error.name for error in course.setup}
     found = [row for row in found if row.name in named or row.is_some]
-    return (*found, _residual("total", list(drawn.parts), drawn.wave_mm))
+    return (*found, _residual("total", list(drawn.parts), drawn.wave_mm, drawn.path))
 
 
-def _residual(name: str, parts: list[Part], wave: Floats | None) -> Residual:
+def _residual(name: str, parts: list[Part], wave: Floats | None, path: Path | None = None) -> Residual:
     """Mean, Σ' and σ' of parts that add up: of fraction means between and within patients, and within fractions."""
-    like = parts[0].shift_mm.shape if wave is None else (*wave.shape[:2], 3)
+    like = _shape(parts, wave, path)
     mean, within = np.zeros(like), np.zeros(3)
     for part in parts:
         # a straight line from 0 to d has the mean d/2 and the variance d²/12
         mean = mean + part.shift_mm * (0.5 if part.grows else 1.0)
-        within = within + ((part.shift_mm**2).mean(axis=(0, 1)) / 12 if part.grows else 0.0)
+        within = within + ((part.shift_mm**2).mean(axis=(0, 1)) / 12 if part.grows and path is None else 0.0)
+    if path is not None:
+        mean = mean + path.mean_mm
+        lines = sum((part.shift_mm for part in parts if part.grows), np.zeros(like))
+        # corrections follow what grows: their variances do not add up
+        together = Path(path.shares, path.path_mm + lines[:, :, None] * path.shares[:, None])
+        within = within + together.variance_mm2.mean(axis=(0, 1))
     if wave is not None:
         mean = mean + wave.mean(axis=2)
         within = within + wave.var(axis=2).mean(axis=(0, 1))
@@ -96,6 +110,11 @@ def _residual(name: str, parts: list[Part], wave: Floats | None) -> Residual:
         systematic_mm=_root(systematic),
         random_mm=_root(between_fractions + within),
     )
+
+
+def _shape(parts: list[Part], wave: Floats | None, path: Path | None) -> tuple[int, int, int]:
+    like = wave if wave is not None else parts[0].shift_mm if parts or path is None else path.path_mm
+    return like.shape[0], like.shape[1], 3
 
 
 def _root(variance: Floats) -> Floats:

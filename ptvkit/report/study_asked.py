@@ -11,6 +11,7 @@ TABLES: Final = {
     "targets": "targets",
     "guidance": "image guidance",
     "breathing": "breathing",
+    "intrafraction": "motion within a fraction",
     "dose": "dose",
     "simulation": "simulation",
 }

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ptvkit.analysis.lesion_change import NOTE, LesionChange, LesionComparison, compare_lesions
+from ptvkit.analysis.lesion_change import DISTANCE_MM, NOTE, THRESHOLD, LesionChange, LesionComparison, compare_lesions
 from ptvkit.analysis.lesion_match import OVERLAP
 from ptvkit.display import drawing
 from ptvkit.errors import EmptyMaskError, FileError, PtvkitWarning
@@ -57,7 +57,8 @@ def run_lesions(
     out: str | os.PathLike[str] | None = None,
     *,
     transform: str | os.PathLike[str] | None = None,
-    **options: float,
+    distance_mm: float = DISTANCE_MM,
+    threshold: float = THRESHOLD,
 ) -> LesionsOutcome:
     """Compare the lesions of two files, and write ``lesions.json``, ``lesions.csv`` and ``lesions.png``.
 
@@ -69,8 +70,8 @@ def run_lesions(
         Folder; without it nothing is written.
     transform : path, optional
         A text file with a 4×4 affine that takes patient points of the first scan to those of the second, RAS+ mm.
-    **options
-        Of `compare_lesions`: `distance_mm`, `threshold`.
+    distance_mm, threshold : float
+        As in `compare_lesions`.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def run_lesions(
     if transform is None:
         refuse_other_frames(files)
     matrix = None if transform is None else read_affine(transform)
-    comparison = compare_lesions(*map(_read, refs), matrix, **options)
+    comparison = compare_lesions(_read(refs[0]), _read(refs[1]), matrix, distance_mm=distance_mm, threshold=threshold)
     content = as_json(comparison)
     if out is None:
         return LesionsOutcome(comparison=comparison, content=content)

@@ -46,7 +46,7 @@ OF_TARGETS: Final = (
 SIMULATION: Final = Consumer(
     name="simulate",
     reads=(
-        *("cases", "errors", "guidance", "breathing", "dose", "simulation"),
+        *("cases", "errors", "guidance", "breathing", "intrafraction", "dose", "simulation"),
         *("output.pictures", "output.maps", "output.patients"),
     ),
 )

@@ -14,6 +14,7 @@ from ptvkit.motion.breathing import Breathing
 from ptvkit.motion.course import Course
 from ptvkit.motion.coverage import Structure
 from ptvkit.motion.guidance import ImageGuidance
+from ptvkit.motion.intrafraction import Intrafraction
 from ptvkit.motion.setup import SetupError
 from ptvkit.motion.variation import Variation
 from ptvkit.request.request import Request
@@ -43,8 +44,11 @@ def course_of(request: Request) -> Course:
         guidance = _made(source, "[guidance]", partial(ImageGuidance, **study.guidance.model_dump()))
     if study.breathing is not None:
         breathing = _made(source, "[breathing]", partial(_breathing, study.breathing))
+    within = None
+    if study.intrafraction is not None:
+        within = _made(source, "[intrafraction]", partial(Intrafraction, **study.intrafraction.model_dump()))
     asked = study.simulation
-    course = partial(Course, setup=setup, guidance=guidance, breathing=breathing)
+    course = partial(Course, setup=setup, guidance=guidance, breathing=breathing, intrafraction=within)
     return _made(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
 
 
@@ -55,7 +59,8 @@ def require_motion(course: Course) -> None:
     ------
     MotionError
     """
-    if not course.setup and course.breathing is None and course.guidance is None:
+    moves = course.breathing, course.guidance, course.intrafraction
+    if not course.setup and all(one is None for one in moves):
         raise MotionError("nothing displaces the target; give errors, breathing, or a study such as liver-protocol")
 
 
