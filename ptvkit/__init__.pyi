@@ -63,6 +63,7 @@ from .motion.presets import breathing_presets
 from .motion.residuals import Residual, residual_errors
 from .motion.result import CoverageResult
 from .motion.setup import SetupError
+from .motion.shape_change import ShapeChange
 from .motion.simulate import simulate_coverage
 from .motion.trajectory import Trajectory
 from .motion.variation import Variation
@@ -119,6 +120,7 @@ __all__ = [
     "Segment",
     "SetupError",
     "SetupStatistics",
+    "ShapeChange",
     "SimulationOutcome",
     "Solution",
     "Targets",

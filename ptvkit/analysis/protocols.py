@@ -1,6 +1,6 @@
 """Correction protocols and beam times compared on one population: what stays, what it costs in images and minutes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MotionError
-from ptvkit.motion.course import Course, Drawn, Seed, root, sample_course
+from ptvkit.motion.course import Course, Drawn, Seed, drawn_blocks, root
 from ptvkit.motion.guidance import ImageGuidance
 from ptvkit.motion.protocols import PROTOCOLS
 from ptvkit.motion.residuals import Residual, residual_errors, residuals_of
@@ -86,9 +86,17 @@ def compare_protocols(
     rows, start = [], root(seed)
     for name in protocols:
         own = None if name == NO_GUIDANCE else replace(guidance, corrected_from=name)  # type: ignore[arg-type]
-        drawn = sample_course(replace(course, guidance=own), patients=patients, seed=start, samples=20)
-        left = residuals_of(drawn, course)[-1]
-        rows.append(ProtocolRow(name=name, residual=left, margin_mm=_margin(left, penumbra_mm), **_workload(drawn)))
+        counted: list[tuple[Floats, Floats]] = []
+        blocks = drawn_blocks(replace(course, guidance=own), patients=patients, seed=start, samples=20)
+        left = residuals_of(_counted(blocks, counted), course)[-1]
+        images, corrections = (
+            (float(np.concatenate(one).mean()) for one in zip(*counted, strict=True)) if counted else (0.0, 0.0)
+        )
+        rows.append(
+            ProtocolRow(
+                name=name, residual=left, margin_mm=_margin(left, penumbra_mm), images=images, corrections=corrections
+            )
+        )
     return tuple(rows)
 
 
@@ -128,7 +136,7 @@ def beam_time(
     course: Course,
     minutes: Sequence[float] = (2, 5, 10, 15, 20),
     *,
-    patients: int = 2000,
+    patients: int = 512,
     seed: Seed = 0,
     penumbra_mm: ArrayLike = PENUMBRA_MM,
 ) -> BeamTime:
@@ -178,8 +186,9 @@ def _margin(left: Residual, penumbra_mm: ArrayLike) -> Floats:
     return margin
 
 
-def _workload(drawn: Drawn) -> dict[str, float]:
-    if drawn.workload is None:
-        return {"images": 0.0, "corrections": 0.0}
-    images, corrections = (float(one.sum(axis=1).mean()) for one in drawn.workload)
-    return {"images": images, "corrections": corrections}
+def _counted(blocks: Iterable[Drawn], counted: list[tuple[Floats, Floats]]) -> Iterator[Drawn]:
+    """The blocks as they are; images and corrections of each patient are put into a list."""
+    for drawn in blocks:
+        if drawn.workload is not None:
+            counted.append((drawn.workload.images.sum(axis=1), drawn.workload.corrections.sum(axis=1)))
+        yield drawn

@@ -235,7 +235,7 @@ def margin(words: Words) -> None:
         return
     rows = [("mm", *held.letters), ("the CTV can move", *(f"{mm:.1f}" for mm in held.letters.values()))]
     place = ", ".join(f"{mm:.1f}" for mm in held.least_at_mm)
-    caption = f"thinnest: {held.least_mm:.1f} mm towards {held.least_towards}, at ({place}) mm R, A, S"
+    caption = f"thinnest: {round(held.least_mm, 1) + 0.0:.1f} mm towards {held.least_towards}, at ({place}) mm R, A, S"
     print_rows(rows, f"{words['file']} in {words['ptv']}", caption)
 
 
@@ -255,8 +255,8 @@ def print_personal(own: "PersonalMargin", name: str, source: str) -> None:
     if own.nal_margin_mm is not None:
         rows.append(row("margin if the whole mean is corrected", own.nal_margin_mm, ".2f"))
     caption = (
-        f"{own.shifts} shifts; prior: {source}. Positive towards R, A, S. The correction moves the anatomy, and the couch"
-        " that carries it, by this much: it is minus the displacement. Margins: 2.5Σ + 1.64(√(σ² + σp²) − σp)"
+        f"{own.shifts} shifts; prior: {source}. Positive towards R, A, S. The correction moves the anatomy, and the"
+        " couch that carries it, by this much: it is minus the displacement. Margins: 2.5Σ + 1.64(√(σ² + σp²) − σp)"
     )
     print_rows(rows, f"Patient {name}", caption)
 

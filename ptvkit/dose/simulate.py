@@ -110,6 +110,10 @@ def simulate_dose(
         asked = number("prescription_gy", prescription_gy, least=0.0, most=1e4, above=True, error=DoseError)
         dose = replace(dose, prescription_gy=asked)
     ratio = None if alpha_beta_gy is None else checked_ratio(alpha_beta_gy)
+    if course.shape_change is not None:
+        warnings.warn(
+            "the dose is that of the target as planned, without its change of shape", PtvkitWarning, stacklevel=2
+        )
     ready = prepare_dose(dose, ctv, course, seed=start, alpha_beta_gy=ratio)
     check_size(count, course.fractions, times, len(ready.lesions))
     threads = thread_count() if workers is None else whole("workers", workers, least=1, most=1024)

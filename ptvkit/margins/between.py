@@ -57,7 +57,8 @@ class HeldMargin:
     def __str__(self) -> str:
         sides = " ".join(f"{letter} {mm:.1f}" for letter, mm in self.letters.items())
         place = ", ".join(f"{mm:.1f}" for mm in self.least_at_mm)
-        return f"{sides} mm; thinnest {self.least_mm:.1f} mm towards {self.least_towards} at ({place}) mm RAS"
+        least = round(self.least_mm, 1) + 0.0  # no -0.0
+        return f"{sides} mm; thinnest {least:.1f} mm towards {self.least_towards} at ({place}) mm RAS"
 
 
 def margin_between(ctv: Structure, ptv: Structure) -> HeldMargin:

@@ -14,6 +14,7 @@ from ptvkit.motion.breathing import Breathing, BreathingDraw, Streams
 from ptvkit.motion.guidance import ImageGuidance, Part, Workload, guided
 from ptvkit.motion.intrafraction import Intrafraction, Path, adapted, draw_path
 from ptvkit.motion.setup import SeenBy, SetupError, draw
+from ptvkit.motion.shape_change import ShapeChange
 from ptvkit.values import number, whole
 
 Floats = NDArray[np.float64]
@@ -23,6 +24,7 @@ BREATHING: Final = "breathing"
 REFERENCE: Final = "breathing reference"
 GUIDANCE: Final = "guidance errors"
 INTRAFRACTION: Final = "intrafraction motion"
+SHAPE_CHANGE: Final = "change of shape"
 
 BLOCK: Final = 128
 """Patients that share random streams. Streams depend on the seed and the block alone, so that any number of workers,
@@ -43,6 +45,8 @@ class Course:
         None: the target does not breathe.
     intrafraction : Intrafraction, optional
         Drifts and random walks after the match, images while the beam is on, online adaptation.
+    shape_change : ShapeChange, optional
+        Growth or shrinkage since the planning CT.
     fractions : int
     fraction_s : float
         How long the beam is on the target in each, s.
@@ -63,6 +67,7 @@ class Course:
     guidance: ImageGuidance | None = None
     breathing: Breathing | None = None
     intrafraction: Intrafraction | None = None
+    shape_change: ShapeChange | None = None
     fractions: int = 1
     fraction_s: float = 90.0
 
@@ -72,7 +77,7 @@ class Course:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MotionError(f"setup: two errors are named {twice[0]!r}; give each its own name")
-        if taken := {BREATHING, REFERENCE, GUIDANCE, INTRAFRACTION} & set(names):
+        if taken := {BREATHING, REFERENCE, GUIDANCE, INTRAFRACTION, SHAPE_CHANGE} & set(names):
             raise MotionError(f"setup: {min(taken)!r} is the name of what a course adds itself; choose another name")
         object.__setattr__(self, "setup", setup)
         whole("fractions", self.fractions, least=1, most=1000)
@@ -118,6 +123,8 @@ class Drawn:
         Other motion within the fractions.
     workload : Workload or None
         Images and corrections of guidance.
+    growth_mm : (patients, fractions) array or None
+        How far the target's surface has moved outwards.
     fraction_s : float
     """
 
@@ -130,6 +137,7 @@ class Drawn:
     extreme_shares: Floats | None = None
     path: Path | None = None
     workload: Workload | None = None
+    growth_mm: Floats | None = None
     fraction_s: float = 1.0
 
     @cached_property
@@ -186,11 +194,11 @@ class Drawn:
         path = None if self.path is None else self.path.path_mm
         work = (None, None) if self.workload is None else self.workload
         waves = (self.wave_mm, self.rotations_rad, self.time_s, self.wave_extremes_mm, self.extreme_shares)
-        return (*waves, path, *work)
+        return (*waves, path, *work, self.growth_mm)
 
     def _with(self, shifts_mm: Sequence[Floats], arrays: Sequence[NDArray[Any] | None]) -> "Drawn":
         """The same with other values for `parts` and `_arrays`."""
-        wave, rotations, time, extremes, shares, path, images, corrections = arrays
+        wave, rotations, time, extremes, shares, path, images, corrections, growth = arrays
         return replace(
             self,
             parts=tuple(replace(part, shift_mm=shift) for part, shift in zip(self.parts, shifts_mm, strict=True)),
@@ -201,6 +209,7 @@ class Drawn:
             extreme_shares=shares,
             path=None if self.path is None or path is None else Path(self.path.shares, path),
             workload=None if images is None or corrections is None else Workload(images, corrections),
+            growth_mm=growth,
         )
 
     @property
@@ -241,15 +250,25 @@ def sample_course(
     >>> bool((many[:2] == few).all())
     True
     """
-    count = whole("patients", patients, least=1, most=1_000_000_000)
-    drawn = [
-        draw_block(course, block, n, root(seed), samples_of(course, samples), np.asarray(centre_mm, float))
-        for block, n in blocks(count)
-    ]
+    drawn = list(drawn_blocks(course, patients=patients, seed=seed, samples=samples, centre_mm=centre_mm))
     return drawn[0]._with(
         [np.concatenate(shifts) for shifts in zip(*([p.shift_mm for p in d.parts] for d in drawn), strict=True)],
         [_joined(arrays) for arrays in zip(*(d._arrays for d in drawn), strict=True)],
     )
+
+
+def drawn_blocks(
+    course: Course,
+    *,
+    patients: int,
+    seed: Seed = 0,
+    samples: int | None = None,
+    centre_mm: Sequence[float] | Floats = (0.0, 0.0, 0.0),
+) -> Iterator[Drawn]:
+    """The patients of `sample_course` block by block, where all together are too many to hold."""
+    count, start = whole("patients", patients, least=1, most=1_000_000_000), root(seed)
+    for block, patients_in in blocks(count):
+        yield draw_block(course, block, patients_in, start, samples_of(course, samples), np.asarray(centre_mm, float))
 
 
 def samples_of(course: Course, samples: int | None) -> int:
@@ -280,6 +299,8 @@ def components(course: Course) -> tuple[str, ...]:
         found += [BREATHING, REFERENCE]
     if course.intrafraction is not None:
         found.append(INTRAFRACTION)
+    if course.shape_change is not None:
+        found.append(SHAPE_CHANGE)
     return (*found, GUIDANCE) if course.guidance is not None else tuple(found)
 
 
@@ -322,6 +343,9 @@ def draw_block(
         parts, path = _within(course, [*parts, *drift], stream, there)
         drift = []
         turns = turns * (course.intrafraction.adaptation_min is None)
+    growth = None
+    if course.shape_change is not None:
+        growth = course.shape_change.draw(BLOCK, course.fractions, stream(4, 0)) * there(SHAPE_CHANGE)
     wave = extremes = None
     if moved is not None:
         # what a match may see of the waves has become a part of its own
@@ -337,6 +361,7 @@ def draw_block(
         extreme_shares=None if moved is None else moved.extremes_s[:patients] / course.fraction_s,
         path=None if path is None else Path(path.shares, path.path_mm[:patients]),
         workload=None if workload is None else Workload(*(one[:patients] for one in workload)),
+        growth_mm=None if growth is None else growth[:patients],
         fraction_s=course.fraction_s,
     )
 

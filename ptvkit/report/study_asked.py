@@ -12,6 +12,7 @@ TABLES: Final = {
     "guidance": "image guidance",
     "breathing": "breathing",
     "intrafraction": "motion within a fraction",
+    "shape_change": "change of shape",
     "dose": "dose",
     "simulation": "simulation",
 }

@@ -169,6 +169,15 @@ class IntrafractionTable(Table):
     contour_sd_mm: Vector = 0.0
 
 
+class ShapeChangeTable(Table):
+    """``[shape_change]``: a `ShapeChange`."""
+
+    mm_per_day: float = 0.0
+    sd_mm_per_day: float = 0.0
+    first_day: float = 7.0
+    days_per_fraction: float = 1.4
+
+
 class VariationTable(Table):
     """``[breathing.variation]``: a `Variation`."""
 
@@ -301,6 +310,7 @@ class Tables(Table):
     guidance: GuidanceTable | None = None
     breathing: BreathingTable | None = None
     intrafraction: IntrafractionTable | None = None
+    shape_change: ShapeChangeTable | None = None
     dose: DoseTable | None = None
     criteria: CriteriaTable = CriteriaTable()
     simulation: SimulationTable = SimulationTable()

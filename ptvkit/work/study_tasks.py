@@ -38,7 +38,7 @@ MOST_COURSES: Final = 64
 """Courses that tables are prepared for; what reaches beyond is computed, as exactly but slower."""
 SHAPING: Final = ("cases", "targets")
 """Tables that say what the targets are; all others say what displaces them, or with what dose."""
-COMPUTED: Final = (*SHAPING, "errors", "guidance", "breathing", "intrafraction", "dose", "simulation")
+COMPUTED: Final = (*SHAPING, "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "simulation")
 """Tables that figures depend on."""
 
 

@@ -16,6 +16,7 @@ from ptvkit.motion.coverage import Structure
 from ptvkit.motion.guidance import ImageGuidance
 from ptvkit.motion.intrafraction import Intrafraction
 from ptvkit.motion.setup import SetupError
+from ptvkit.motion.shape_change import ShapeChange
 from ptvkit.motion.variation import Variation
 from ptvkit.request.request import Request
 from ptvkit.request.schema import BreathingTable, DoseTable, VariationTable
@@ -47,8 +48,13 @@ def course_of(request: Request) -> Course:
     within = None
     if study.intrafraction is not None:
         within = _made(source, "[intrafraction]", partial(Intrafraction, **study.intrafraction.model_dump()))
+    grown = None
+    if study.shape_change is not None:
+        grown = _made(source, "[shape_change]", partial(ShapeChange, **study.shape_change.model_dump()))
     asked = study.simulation
-    course = partial(Course, setup=setup, guidance=guidance, breathing=breathing, intrafraction=within)
+    course = partial(
+        Course, shape_change=grown, setup=setup, guidance=guidance, breathing=breathing, intrafraction=within
+    )
     return _made(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
 
 
@@ -59,7 +65,7 @@ def require_motion(course: Course) -> None:
     ------
     MotionError
     """
-    moves = course.breathing, course.guidance, course.intrafraction
+    moves = course.breathing, course.guidance, course.intrafraction, course.shape_change
     if not course.setup and all(one is None for one in moves):
         raise MotionError("nothing displaces the target; give errors, breathing, or a study such as liver-protocol")
 
