@@ -75,7 +75,8 @@ def test_axial_diameters_of_tilted_ellipsoids(
         points = coarse.to_mm(np.moveaxis(np.indices(coarse.shape), 0, -1)) + shift
         of_voxels = axial_diameter(pk.Mask.from_array(inside(semi_axes, turn, points) <= 0, coarse.affine))
         errors.append((of_voxels.longest_mm - longest, of_voxels.short_mm - short))
-        assert of_voxels.slice_mm is not None and of_voxels.slice_mm <= of_voxels.longest_mm
+        assert of_voxels.slice_mm is not None
+        assert of_voxels.slice_mm <= of_voxels.longest_mm
     # one placement has an SD of .25 mm
     assert np.abs(errors).max() < 0.75
     assert np.abs(np.mean(errors, axis=0)).max() < 0.3
@@ -182,5 +183,6 @@ def test_the_command_writes_and_refuses(tmp_path: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert main(["lesions", str(names[0]), str(names[2]), "-o", str(tmp_path / "none")]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "no lesion can be matched" in error
+    assert error.count("\n") == 1
+    assert "no lesion can be matched" in error
     assert not (tmp_path / "none").exists()

@@ -18,7 +18,16 @@ MARGINS = [
     (5.29970, 5.442495),
     (5.00746, 5.14361),
 ]
-LOG = "patient,fraction,LR_mm,AP_mm,SI_mm\nP1,1,1,2,3\nP1,2,1,2,2\nP7,1,4,0,-3\nP7,2,1,2,-6\nP7,3,4,1,-3\nP8,1,-1,0,1\nP8,2,0,1,-1\n"
+LOG = """\
+patient,fraction,LR_mm,AP_mm,SI_mm
+P1,1,1,2,3
+P1,2,1,2,2
+P7,1,4,0,-3
+P7,2,1,2,-6
+P7,3,4,1,-3
+P8,1,-1,0,1
+P8,2,0,1,-1
+"""
 
 
 @pytest.mark.parametrize("count", range(6))

@@ -41,7 +41,7 @@ def test_residuals_under_a_trend(
 
 
 def test_protocols_on_one_population() -> None:
-    """SD of the course's mean, simulated, equals the closed form; NAL's is above the posterior's; images are counted."""
+    """SD of the course's mean, simulated, equals the closed form; images and corrections are counted."""
     setup = [pk.SetupError(systematic_mm=3, random_mm=3, trend_mm=0.1)]
     course = pk.Course(setup=setup, guidance=guidance("each"), fractions=30)
     rows = {row.name: row for row in pk.compare_protocols(course, ("none", "nal", "enal", "posterior", "each"))}
