@@ -129,7 +129,8 @@ class BeamTime:
     def __str__(self) -> str:
         axis = int(np.argmax(np.abs(self.mm_per_10_min)))
         cost = float(self.mm_per_10_min[axis])
-        return f"each ten minutes more cost {cost:.1f} mm of margin {('LR', 'AP', 'SI')[axis]}"
+        verb = "cost" if cost >= 0 else "save"
+        return f"each ten minutes more {verb} {abs(cost):.1f} mm of margin {('LR', 'AP', 'SI')[axis]}"
 
 
 def beam_time(
