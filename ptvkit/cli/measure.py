@@ -149,8 +149,11 @@ def shifts(words: Words) -> None:
 
 def read_daily(file: Path, words: Words) -> "dict[str, NDArray[np.float64]]":
     """Displacements (N, 3) of each patient of a log."""
-    from ptvkit.io.shifts import read_shifts
+    from ptvkit.io.columns import read_columns
+    from ptvkit.io.shifts import read_shifts, stated_sign
 
+    if words["sign"] is None and stated_sign(read_columns(file)) is None:
+        raise MotionError("--sign: say displacement (where the anatomy was) or couch (how the couch was moved)")
     names = ("sign", "axes", "patient_position", "units")
     return read_shifts(file, **{name: words[name] for name in names}, allow_gaps=bool(words["allow_gaps"]))
 

@@ -104,25 +104,37 @@ def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[^a-z]+", text.lower()) if word]
 
 
+def stated_sign(columns: Columns) -> tuple[Sign, str] | None:
+    """The sign that a header states, and the text that states it.
+
+    Raises
+    ------
+    FileError
+        When it states both.
+    """
+    said = {SAYS[word]: name for name in columns.names for word in _words(name) if word in SAYS}
+    said |= {SAYS[one[1].lower()]: text for text in columns.comments if (one := _STATED.match(text))}
+    if len(said) > 1:
+        raise FileError(f"{columns.path}: the header says both {' and '.join(map(repr, said.values()))}; keep one")
+    return next(iter(said.items()), None)
+
+
 def _checked_sign(columns: Columns, sign: Sign | None) -> Sign:
     """The sign of the shifts, as the caller and the header say.
 
     Raises
     ------
     FileError
-        When the two differ, or the header says both.
+        When the two differ.
     MotionError
         When neither says it.
     """
-    said = {SAYS[word]: name for name in columns.names for word in _words(name) if word in SAYS}
-    said |= {SAYS[one[1].lower()]: text for text in columns.comments if (one := _STATED.match(text))}
-    if len(said) > 1:
-        raise FileError(f"{columns.path}: the header says both {' and '.join(map(repr, said.values()))}; keep one")
-    if not said:
+    stated = stated_sign(columns)
+    if stated is None:
         if sign is None:
             raise MotionError(f"{columns.path}: sign= is missing, and the header does not say it; {_SIGNS}")
         return sign
-    ((own, text),) = said.items()
+    own, text = stated
     if sign not in (None, own):
         raise FileError(f"{columns.path}: the header says {text!r}, a {own} log; sign {sign!r} contradicts it")
     return own

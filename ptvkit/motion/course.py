@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from ptvkit.errors import MotionError
 from ptvkit.motion.breathing import Breathing, BreathingDraw, Streams
 from ptvkit.motion.guidance import ImageGuidance, Part, Workload, guided
-from ptvkit.motion.intrafraction import Intrafraction, Path, adapted, draw_path
+from ptvkit.motion.intrafraction import Intrafraction, Path, within_fractions
 from ptvkit.motion.setup import SeenBy, SetupError, draw
 from ptvkit.motion.shape_change import ShapeChange
 from ptvkit.values import number, whole
@@ -207,7 +207,7 @@ class Drawn:
             time_s=time,
             wave_extremes_mm=extremes,
             extreme_shares=shares,
-            path=None if self.path is None or path is None else Path(self.path.shares, path),
+            path=None if self.path is None or path is None else self.path._replace(path_mm=path),
             workload=None if images is None or corrections is None else Workload(images, corrections),
             growth_mm=growth,
         )
@@ -340,9 +340,9 @@ def draw_block(
         parts, workload = guided(parts, protocol, [stream(1, 0), stream(1, 1), stream(1, 2)])
     path = None
     if course.intrafraction is not None:
-        parts, path = _within(course, [*parts, *drift], stream, there)
-        drift = []
-        turns = turns * (course.intrafraction.adaptation_min is None)
+        motion = course.intrafraction if there(INTRAFRACTION) else course.intrafraction.without_errors()
+        parts, path = within_fractions(motion, [*parts, *drift], course.fraction_s / 60, stream)
+        drift, turns = [], turns * (motion.adaptation_min is None)
     growth = None
     if course.shape_change is not None:
         growth = course.shape_change.draw(BLOCK, course.fractions, stream(4, 0)) * there(SHAPE_CHANGE)
@@ -359,22 +359,11 @@ def draw_block(
         samples=samples,
         wave_extremes_mm=extremes,
         extreme_shares=None if moved is None else moved.extremes_s[:patients] / course.fraction_s,
-        path=None if path is None else Path(path.shares, path.path_mm[:patients]),
+        path=None if path is None else path._replace(path_mm=path.path_mm[:patients]),
         workload=None if workload is None else Workload(*(one[:patients] for one in workload)),
         growth_mm=None if growth is None else growth[:patients],
         fraction_s=course.fraction_s,
     )
-
-
-def _within(
-    course: Course, parts: list[Part], stream: Callable[..., np.random.Generator], there: Callable[[str], float]
-) -> tuple[list[Part], Path]:
-    """What online adaptation leaves of the parts, and the motion within the fractions."""
-    assert course.intrafraction is not None
-    motion = course.intrafraction if there(INTRAFRACTION) else course.intrafraction.without_errors()
-    if motion.adaptation_min is not None:
-        parts = adapted(motion, parts, stream(3, 3))
-    return parts, draw_path(motion, parts, course.fraction_s / 60, [stream(3, 0), stream(3, 1), stream(3, 2)])
 
 
 def _breathing_parts(course: Course, moved: BreathingDraw, there: Callable[[str], float]) -> list[Part]:

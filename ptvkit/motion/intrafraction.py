@@ -1,6 +1,6 @@
 """Motion within a fraction other than breathing: drifts, random walks, images while the beam is on, adaptation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple, Self
 
@@ -14,8 +14,6 @@ from ptvkit.values import choice, number, triple, vector
 
 Floats = NDArray[np.float64]
 
-STEP_S: Final = 1.0
-"""Time between the positions of a random walk."""
 MOST_STEPS: Final = 600
 """Positions of a random walk in a fraction, so that in fractions of over ten minutes they lie further apart."""
 MOST_IMAGES: Final = 1000
@@ -36,6 +34,8 @@ class Intrafraction:
         SDs of the drift between patients, and between the fractions of one.
     walk_mm2_per_min : (3,) array or float
         Variance that a random walk gains in each minute.
+    walk_step_s : float
+        Time between the positions at which a walk is followed; at most 600 in a fraction.
     image_every_min : float, optional
         Time from one image to the next while the beam is on; None for no image.
     image_delay_min : float
@@ -73,6 +73,7 @@ class Intrafraction:
     rate_between_mm_per_min: ArrayLike = 0.0
     rate_within_mm_per_min: ArrayLike = 0.0
     walk_mm2_per_min: ArrayLike = 0.0
+    walk_step_s: float = 1.0
     image_every_min: float | None = None
     image_delay_min: float = 0.0
     action_level_mm: float = 0.0
@@ -91,6 +92,7 @@ class Intrafraction:
         for name in ("image_every_min", "adaptation_min"):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), least=0.0, most=MOST_MINUTES, above=name == "image_every_min")
+        number("walk_step_s", self.walk_step_s, least=0.0, most=1e5, above=True)
         number("image_delay_min", self.image_delay_min, least=0.0, most=MOST_MINUTES)
         number("action_level_mm", self.action_level_mm, least=0.0, most=100.0)
         choice("mode", self.mode, MODES)
@@ -129,10 +131,13 @@ class Path(NamedTuple):
     shares : (N,) array
         Rising from 0 to 1; twice the same where a correction moves the target.
     path_mm : (patients, fractions, N, 3) array
+    between_mm2 : (3,) array
+        Mean variance of a random walk about these straight lines: q∆t/6.
     """
 
     shares: Floats
     path_mm: Floats
+    between_mm2: Floats = np.zeros(3)
 
     def at(self, shares: Floats) -> Floats:
         """Displacement (P, F, T, 3) at shares (P, F, T) of the fraction; at a correction the one after it."""
@@ -153,10 +158,10 @@ class Path(NamedTuple):
 
     @property
     def variance_mm2(self) -> Floats:
-        """Variance in time (P, F, 3) within each fraction, exact."""
+        """Variance in time (P, F, 3) within each fraction, exact, also of what lies between a walk's positions."""
         low, high = self.path_mm[:, :, :-1], self.path_mm[:, :, 1:]
         square = np.einsum("n,pfnx->pfx", np.diff(self.shares), (low * low + low * high + high * high) / 3)
-        variance: Floats = np.maximum(square - self.mean_mm**2, 0.0)
+        variance: Floats = np.maximum(square - self.mean_mm**2, 0.0) + self.between_mm2
         return variance
 
     @property
@@ -165,6 +170,14 @@ class Path(NamedTuple):
         at = np.flatnonzero(np.diff(self.shares) == 0)
         made: NDArray[np.int64] = (self.path_mm[:, :, at + 1] != self.path_mm[:, :, at]).any(axis=3).sum(axis=2)
         return made
+
+
+def within_fractions(
+    motion: Intrafraction, parts: Sequence[Part], fraction_min: float, stream: Callable[..., np.random.Generator]
+) -> tuple[list[Part], Path]:
+    """What online adaptation leaves of the parts, and the motion within the fractions; `stream` gives generators."""
+    left = list(parts) if motion.adaptation_min is None else adapted(motion, parts, stream(3, 3))
+    return left, draw_path(motion, left, fraction_min, [stream(3, 0), stream(3, 1), stream(3, 2)])
 
 
 def draw_path(
@@ -211,7 +224,8 @@ def draw_path(
         moved, start = moved - np.where(acts, y, 0.0), end
     nodes.append(times[start:])
     values.append(free[:, :, start:] + moved[:, :, None])
-    return Path(np.concatenate(nodes) / fraction_min, np.concatenate(values, axis=2))
+    between = vector(motion.walk_mm2_per_min) * (np.diff(times) ** 2).sum() / (6 * fraction_min)
+    return Path(np.concatenate(nodes) / fraction_min, np.concatenate(values, axis=2), between)
 
 
 def adapted(motion: Intrafraction, parts: Sequence[Part], rng: np.random.Generator) -> list[Part]:
@@ -239,7 +253,7 @@ def _image_times(motion: Intrafraction, fraction_min: float) -> tuple[Floats, Fl
 
 def _times(motion: Intrafraction, fraction_min: float, images: Floats, corrections: Floats) -> Floats:
     """Times between which the motion is straight, min."""
-    steps = min(int(np.ceil(60 * fraction_min / STEP_S)), MOST_STEPS) if motion.walks else 1
+    steps = min(int(np.ceil(60 * fraction_min / motion.walk_step_s - 1e-9)), MOST_STEPS) if motion.walks else 1
     all_times = np.concatenate([np.linspace(0.0, fraction_min, steps + 1), np.maximum(images, 0.0), corrections])
     return np.unique(all_times)
 

@@ -76,7 +76,7 @@ class Lookup:
     width_mm : float
         Spacing of the inner points.
     inside_mm : float
-        Depths this far inside the PTV are told too.
+        Depths this far inside the PTV are kept too.
     covered, depth, side
         Tables by translation; None when every pose is computed.
     """

@@ -1,7 +1,7 @@
 """Where the error budget goes: what guidance leaves of each error."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from ptvkit.motion.intrafraction import Path
 
 Floats = NDArray[np.float64]
 TOTAL: Final = "total"
+WALK_STEPS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,9 @@ def residual_errors(course: Course, *, patients: int = 2000, seed: Seed = 0) -> 
     [0.0]
     """
     samples = 20 if course.breathing is not None else 1
+    if course.intrafraction is not None:  # moments of a walk need few positions
+        within = replace(course.intrafraction, walk_step_s=course.fraction_s / WALK_STEPS)
+        course = replace(course, intrafraction=within)
     return residuals_of(drawn_blocks(course, patients=patients, seed=seed, samples=samples), course)
 
 
@@ -113,7 +117,7 @@ def _moments(parts: list[Part], wave: Floats | None, path: Path | None = None) -
     if path is not None:
         mean = mean + path.mean_mm
         # corrections follow what grows: their variances do not add up
-        together = Path(path.shares, path.path_mm + lines[:, :, None] * path.shares[:, None])
+        together = path._replace(path_mm=path.path_mm + lines[:, :, None] * path.shares[:, None])
         within = within + together.variance_mm2
     else:
         for part in parts:

@@ -124,7 +124,7 @@ def depth_table(
     low_mm, high_mm : (3,) array
         Corners of the box of shifts.
     inside_mm : float
-        Depths this far inside are told too.
+        Depths this far inside are kept too.
     """
     grid = distance.grid
     low, high = in_nodes(grid, low_mm, high_mm)

@@ -159,6 +159,7 @@ class IntrafractionTable(Table):
     rate_between_mm_per_min: Vector = 0.0
     rate_within_mm_per_min: Vector = 0.0
     walk_mm2_per_min: Vector = 0.0
+    walk_step_s: float = 1.0
     image_every_min: float | None = None
     image_delay_min: float = 0.0
     action_level_mm: float = 0.0

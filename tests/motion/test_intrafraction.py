@@ -137,11 +137,11 @@ def test_time_costs_margin() -> None:
     """Without images σ'² grows by q/2 for each minute; the margin follows van Herk."""
     walk = pk.Intrafraction(walk_mm2_per_min=(0.1, 0.5, 1.0))
     course = pk.Course(setup=[pk.SetupError(systematic_mm=1, random_mm=1)], intrafraction=walk, fractions=12)
-    found = pk.beam_time(course, (4, 12), patients=512)
+    found = pk.beam_time(course, (4, 12), patients=1000)
     for row, minutes in enumerate((4, 12)):
         random = np.sqrt(1 + np.array([0.1, 0.5, 1.0]) * minutes / 2)
         assert found.random_mm[row] == pytest.approx(random, rel=0.03)
-        assert found.margin_mm[row] == pytest.approx(pk.recipes.van_herk(np.ones(3), random), abs=0.3)
+        assert found.margin_mm[row] == pytest.approx(pk.recipes.van_herk(np.ones(3), random), abs=0.25)
     assert found.mm_per_10_min[2] > found.mm_per_10_min[0] > 0
     assert "each ten minutes more cost" in str(found)
     with pytest.raises(pk.MotionError, match="at least two different times"):
