@@ -134,19 +134,17 @@ def _of_mask(mask: Mask, axis: int) -> Iterator[list[Floats]]:
             for contour in find_contours(  # type: ignore[no-untyped-call]
                 (parts == part).astype(float), 0.5, fully_connected="high"
             ):
-                smooth = _smoothed(contour * pixel) / pixel - 1
+                smooth = _smoothed(contour * pixel, float(pixel.mean())) / pixel - 1
                 index = np.empty((len(smooth), 3))
                 index[:, in_plane], index[:, axis] = smooth, number
                 outlines.append(mask.grid.to_mm(index + mask.box[0]))
         yield outlines
 
 
-def _smoothed(contour: Floats) -> Floats:
+def _smoothed(contour: Floats, pixel_mm: float) -> Floats:
     """A closed outline (N, 2) of pixels, mm, smoothed along its length by parabolas."""
-    steps = np.linalg.norm(np.diff(contour, axis=0), axis=1)
-    length = np.r_[0.0, steps.cumsum()]
-    pixel = 1.5 * float(np.median(steps))  # steps alternate between whole and half diagonals
-    count = max(int(np.ceil(PER_PIXEL * length[-1] / pixel)), 3)
+    length = np.r_[0.0, np.linalg.norm(np.diff(contour, axis=0), axis=1).cumsum()]
+    count = max(int(np.ceil(PER_PIXEL * length[-1] / pixel_mm)), 3)
     points = np.column_stack([np.interp(np.arange(count) * length[-1] / count, length, x) for x in contour.T])
     window = 2 * int(min(SMOOTHED * PER_PIXEL, MOST_SMOOTHED * count)) + 1
     smooth: Floats = savgol_filter(points, window, 2, axis=0, mode="wrap") if window > 2 else points

@@ -266,7 +266,7 @@ def _lesions(structure: Structure) -> list[tuple[Structure, Lesion]]:
 def _measured(piece: Structure, lesion: Lesion) -> _Measured:
     section = axial_diameter(piece)
     return _Measured(
-        volume_cc=lesion.region.volume_cc,
+        volume_cc=lesion.volume_cc,
         longest_mm=section.longest_mm,
         short_mm=section.short_mm,
         slice_mm=section.slice_mm,

@@ -27,24 +27,20 @@ class Lesion:
     Attributes
     ----------
     region : Region
-        Of one box.
+    volume_cc : float
     points_mm : (N, 3) array
         Nodes inside it, patient frame RAS+: equal parts of its volume.
     """
 
     region: Region
+    volume_cc: float
     points_mm: Floats
 
     @classmethod
     def of(cls, region: Region) -> Self:
         """A lesion from its region."""
-        box = region.boxes[0]
-        return cls(region=region, points_mm=box.grid.to_mm(np.argwhere(box.level < 0)))
-
-    @property
-    def volume_cc(self) -> float:
-        """Volume of the nodes, cc."""
-        return len(self.points_mm) * self.region.grid.voxel_volume_mm3 / 1000
+        nodes = [box.grid.to_mm(np.argwhere(box.level < 0)) for box in region.boxes]
+        return cls(region=region, points_mm=np.concatenate(nodes), volume_cc=region.volume_cc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

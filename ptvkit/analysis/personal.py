@@ -125,7 +125,7 @@ def personal_margin(
         mean_mm=own,
         shrinkage=share,
         displacement_mm=displaced,
-        correction_mm=-displaced,
+        correction_mm=0.0 - displaced,
         remaining_sd_mm=remaining,
         interval_mm=displaced + np.outer([-1, 1], stats.norm.ppf(0.975) * remaining),
         margin_mm=_margin(remaining, prior, penumbra_mm),

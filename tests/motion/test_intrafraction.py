@@ -7,6 +7,7 @@ import pytest
 
 import ptvkit as pk
 from ptvkit.motion.intrafraction import Path
+from ptvkit.work.values import course_of
 
 WALKS = [
     # q mm²/min, T min, segments, delay min, mean square, variance of the mean, within
@@ -171,3 +172,24 @@ def test_what_cannot_be(keys: dict[str, object], words: str) -> None:
         pk.Intrafraction(**keys)  # type: ignore[arg-type]
     with pytest.raises(pk.MotionError, match="above 1000; take fewer"):
         pk.sample_course(pk.Course(intrafraction=pk.Intrafraction(image_every_min=0.001)), patients=1)
+
+
+def test_tables_of_a_request_become_the_course() -> None:
+    ask = pk.Request.load(
+        {
+            "errors": [{"trend_mm": 0.1}],
+            "guidance": {"match": "bone", "corrected_from": "enal", "image_every": 4},
+            "intrafraction": {"walk_mm2_per_min": 0.3, "image_every_min": 2.5},
+            "shape_change": {"mm_per_day": -0.1},
+        },
+        {"intrafraction.walk_mm2_per_min.SI": 0.8, "simulation.fraction_s": 300},
+    )
+    course = course_of(ask)
+    assert course.intrafraction is not None
+    assert np.asarray(course.intrafraction.walk_mm2_per_min) == pytest.approx([0.3, 0.3, 0.8])
+    assert (course.intrafraction.image_every_min, course.fraction_s) == (2.5, 300)
+    assert course.guidance is not None
+    assert (course.guidance.corrected_from, course.guidance.image_every) == ("enal", 4)
+    assert course.shape_change == pk.ShapeChange(mm_per_day=-0.1)
+    with pytest.raises(pk.MotionError, match=r"\[intrafraction\]: image_delay_min"):
+        course_of(pk.Request.load({"intrafraction": {"image_delay_min": -1.0}}))
