@@ -1,6 +1,9 @@
 from . import phantom as phantom
 from . import recipes as recipes
 from .analysis.cost_split import coverage_split
+from .analysis.lesion_change import LesionChange, LesionComparison, compare_lesions, recist_response
+from .analysis.personal import PersonalMargin, personal_margin
+from .analysis.protocols import BeamTime, ProtocolRow, beam_time, compare_protocols
 from .analysis.recipe_check import RecipeCheck, check_recipe
 from .analysis.solve import Solution, Trial, solve_margin
 from .dose.conformal import conformal_dose
@@ -43,6 +46,7 @@ from .io.phases import read_phases
 from .io.segment import Segment
 from .io.shifts import read_shifts
 from .io.traces import read_trace
+from .margins.between import HeldMargin, margin_between
 from .margins.expand import contract, expand, expand_along
 from .margins.margin import Margin
 from .margins.phases import MotionTarget, itv, mid_position
@@ -55,17 +59,20 @@ from .motion.coverage import coverage, prepare
 from .motion.cycles import TraceStatistics, trace_statistics
 from .motion.estimate import Estimate
 from .motion.guidance import ImageGuidance
+from .motion.intrafraction import Intrafraction
 from .motion.maps import ProbabilityMaps, probability_maps
 from .motion.population import SetupStatistics, setup_statistics
 from .motion.presets import breathing_presets
 from .motion.residuals import Residual, residual_errors
 from .motion.result import CoverageResult
 from .motion.setup import SetupError
+from .motion.shape_change import ShapeChange
 from .motion.simulate import simulate_coverage
 from .motion.trajectory import Trajectory
 from .motion.variation import Variation
 from .request.limits import read_limits
 from .request.request import Request
+from .work.lesions import LesionsOutcome, run_lesions
 from .work.results import read_results
 from .work.sensitivity import read_sensitivity
 from .work.simulation import SimulationOutcome, run_simulation
@@ -74,6 +81,7 @@ from .work.study import Outcome, merge_study, run_study
 from .work.targets import TargetsOutcome, run_targets
 
 __all__ = [
+    "BeamTime",
     "Breathing",
     "Conformity",
     "Cost",
@@ -89,7 +97,12 @@ __all__ = [
     "FileError",
     "Grid",
     "GridError",
+    "HeldMargin",
     "ImageGuidance",
+    "Intrafraction",
+    "LesionChange",
+    "LesionComparison",
+    "LesionsOutcome",
     "LimitCheck",
     "Margin",
     "MarginError",
@@ -98,8 +111,10 @@ __all__ = [
     "MotionError",
     "MotionTarget",
     "Outcome",
+    "PersonalMargin",
     "Phases",
     "ProbabilityMaps",
+    "ProtocolRow",
     "PtvkitError",
     "PtvkitWarning",
     "RecipeCheck",
@@ -110,6 +125,7 @@ __all__ = [
     "Segment",
     "SetupError",
     "SetupStatistics",
+    "ShapeChange",
     "SimulationOutcome",
     "Solution",
     "Targets",
@@ -119,10 +135,13 @@ __all__ = [
     "Trial",
     "Variation",
     "as_mask",
+    "beam_time",
     "bed",
     "breathing_presets",
     "check_limits",
     "check_recipe",
+    "compare_lesions",
+    "compare_protocols",
     "conformal_dose",
     "conformity",
     "contract",
@@ -141,9 +160,11 @@ __all__ = [
     "lesions",
     "like",
     "make_targets",
+    "margin_between",
     "merge_study",
     "mid_position",
     "nnunet_labels",
+    "personal_margin",
     "phantom",
     "plan_sum",
     "prepare",
@@ -168,10 +189,12 @@ __all__ = [
     "read_structure",
     "read_trace",
     "recipes",
+    "recist_response",
     "region_from_mask",
     "register_adapter",
     "residual_errors",
     "ring",
+    "run_lesions",
     "run_simulation",
     "run_solve",
     "run_study",

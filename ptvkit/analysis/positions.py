@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from ptvkit.kernels.jit import thread_count
 from ptvkit.kernels.needed import Positions
-from ptvkit.motion.course import Course, Drawn, blocks, draw_block
+from ptvkit.motion.course import Course, blocks, draw_block
 from ptvkit.motion.coverage import turned_at
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.simulate import in_threads
 
 Floats = NDArray[np.float64]

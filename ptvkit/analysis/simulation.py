@@ -13,8 +13,9 @@ from ptvkit.dose.dose import Dose
 from ptvkit.dose.result import DoseResult
 from ptvkit.dose.simulate import simulate_dose
 from ptvkit.motion.cost import Cost
-from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root
+from ptvkit.motion.course import BLOCK, Course, Seed, draw_block, root
 from ptvkit.motion.coverage import Prepared, Structure, filled, prepare
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.maps import ProbabilityMaps, probability_maps
 from ptvkit.motion.residuals import Residual, residual_errors
 from ptvkit.motion.result import CoverageResult

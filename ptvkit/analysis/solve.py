@@ -176,6 +176,8 @@ def solve_margin(
     (5.0, True)
     """
     target = filled(ctv)
+    if course.shape_change is not None:
+        raise MotionError("course: solve_margin takes no shape_change; leave it out, and add its growth to the margin")
     wanted = number("population", population, least=0.01, most=0.999)
     count = whole("patients", patients, least=20, most=1_000_000)
     choice("shape", shape, SHAPES)

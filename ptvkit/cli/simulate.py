@@ -91,6 +91,10 @@ def simulated(words: Words, every_s: float) -> None:
     print_result(found.result, out, perf_counter() - started)
     print_dose(found.dosed)
     print_budget(found)
+    if outcome.held is not None:
+        say(f"Margin that the pair holds: {outcome.held}")
+    if outcome.beam is not None:
+        say(f"Time within a fraction: {outcome.beam}")
 
 
 def print_result(result: "CoverageResult", out: "Path", seconds: float) -> None:

@@ -19,8 +19,9 @@ from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.components import parts
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.jit import thread_count
-from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, blocks, draw_block, root, samples_of
+from ptvkit.motion.course import BLOCK, Course, Seed, blocks, draw_block, root, samples_of
 from ptvkit.motion.coverage import Structure, filled, shift_range
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.simulate import MOST_SAMPLES, Progress, check_size, in_threads
 from ptvkit.values import number, whole
 
@@ -111,6 +112,10 @@ def simulate_dose(
         asked = number("prescription_gy", prescription_gy, least=0.0, most=1e4, above=True, error=DoseError)
         dose = replace(dose, prescription_gy=asked)
     ratio = None if alpha_beta_gy is None else checked_ratio(alpha_beta_gy)
+    if course.shape_change is not None:
+        warnings.warn(
+            "the dose is that of the target as planned, without its change of shape", PtvkitWarning, stacklevel=2
+        )
     ready = prepare_dose(dose, ctv, course, seed=start, alpha_beta_gy=ratio)
     check_size(count, course.fractions, times, len(ready.lesions))
     threads = thread_count() if workers is None else whole("workers", workers, least=1, most=1024)

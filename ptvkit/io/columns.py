@@ -53,6 +53,8 @@ class Columns:
         Fields of each row.
     lines : list of int
         Line number of each row in the file.
+    comments : tuple of str
+        Lines that start with ``#``.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class Columns:
     units: tuple[str, ...]
     rows: list[list[str]]
     lines: list[int]
+    comments: tuple[str, ...] = ()
 
     def numbers(self, column: int) -> Floats:
         """Values of a column, all finite.
@@ -112,6 +115,7 @@ def read_columns(path: Path) -> Columns:
         units=tuple(unit for _, unit in named),
         rows=rows,
         lines=[number for number, _ in lines[1:]],
+        comments=tuple(line.strip() for line in text.splitlines() if line.strip().startswith("#")),
     )
 
 

@@ -39,6 +39,7 @@ def write_coverage(
     residuals: Sequence[Residual] = (),
     costs: Sequence[Cost] = (),
     maps: ProbabilityMaps | None = None,
+    more: Mapping[str, Any] | None = None,
     warnings: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Write a result into a folder.
@@ -55,6 +56,8 @@ def write_coverage(
         Request that was simulated, in the keys of a study file.
     residuals, costs, maps
         Results of `residual_errors`, `coverage_split` and `probability_maps`.
+    more : mapping, optional
+        Further entries.
     warnings : iterable of str
 
     Returns
@@ -78,6 +81,7 @@ def write_coverage(
         "residual_errors_mm": [_residual(row) for row in residuals],
         "costs": [_cost(cost) for cost in costs],
         "maps": dict(MAPS.values()) if maps is not None else {},
+        **(more or {}),
         "asked": dict(asked),
         **record(provenance, home, files, warnings),
     }

@@ -16,7 +16,8 @@ class Cost:
     ----------
     name : str
         A set-up error's name, ``breathing``, ``breathing reference`` (the planned position less the time mean), or
-        ``guidance errors`` (of matching and couch, and drift after the match); ``all together`` for everything.
+        ``guidance errors`` (of matching and couch, and drift after the match), ``intrafraction motion``, ``change of
+        shape``; ``all together`` for everything.
     loss_alone, loss_without : Estimate
         Coverage loss when it is the only one, and when it alone is missing.
     contained_alone, contained_without : Estimate

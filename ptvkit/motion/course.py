@@ -1,8 +1,7 @@
 """A course of treatment: all that displaces the target, as one value that everything shares."""
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -11,9 +10,11 @@ from scipy.spatial.transform import Rotation
 
 from ptvkit.errors import MotionError
 from ptvkit.motion.breathing import Breathing, BreathingDraw, Streams
-from ptvkit.motion.guidance import ImageGuidance, Part, guided
+from ptvkit.motion.drawn import Drawn, joined
+from ptvkit.motion.guidance import ImageGuidance, Part, Workload, guided
+from ptvkit.motion.intrafraction import Intrafraction, within_fractions
 from ptvkit.motion.setup import SeenBy, SetupError, draw
-from ptvkit.motion.turning import matrices
+from ptvkit.motion.shape_change import ShapeChange
 from ptvkit.values import number, whole
 
 Floats = NDArray[np.float64]
@@ -22,6 +23,8 @@ Seed = int | np.random.Generator
 BREATHING: Final = "breathing"
 REFERENCE: Final = "breathing reference"
 GUIDANCE: Final = "guidance errors"
+INTRAFRACTION: Final = "intrafraction motion"
+SHAPE_CHANGE: Final = "change of shape"
 
 BLOCK: Final = 128
 """Patients that share random streams. Streams depend on the seed and the block alone, so that any number of workers,
@@ -39,7 +42,11 @@ class Course:
     guidance : ImageGuidance, optional
         None: nothing is corrected.
     breathing : Breathing, optional
-        None: the target keeps still within a fraction.
+        None: the target does not breathe.
+    intrafraction : Intrafraction, optional
+        Drifts and random walks after the match, images while the beam is on, online adaptation.
+    shape_change : ShapeChange, optional
+        Growth or shrinkage since the planning CT.
     fractions : int
     fraction_s : float
         How long the beam is on the target in each, s.
@@ -59,6 +66,8 @@ class Course:
     setup: Sequence[SetupError] = ()
     guidance: ImageGuidance | None = None
     breathing: Breathing | None = None
+    intrafraction: Intrafraction | None = None
+    shape_change: ShapeChange | None = None
     fractions: int = 1
     fraction_s: float = 90.0
 
@@ -68,7 +77,7 @@ class Course:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MotionError(f"setup: two errors are named {twice[0]!r}; give each its own name")
-        if taken := {BREATHING, REFERENCE, GUIDANCE} & set(names):
+        if taken := {BREATHING, REFERENCE, GUIDANCE, INTRAFRACTION, SHAPE_CHANGE} & set(names):
             raise MotionError(f"setup: {min(taken)!r} is the name of what a course adds itself; choose another name")
         object.__setattr__(self, "setup", setup)
         whole("fractions", self.fractions, least=1, most=1000)
@@ -86,140 +95,9 @@ class Course:
 
     @property
     def drifts_after_match(self) -> bool:
-        """Whether guidance adds a drift between the match and the end of the fraction."""
-        return self.guidance is not None and bool(np.any(self.guidance.drift_sd_mm))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Drawn:
-    """Displacements of a block of patients.
-
-    Attributes
-    ----------
-    parts : tuple of Part
-        Add up to the fraction's displacement.
-    wave_mm : (patients, fractions, samples, 3) array or None
-        Breathing about its time mean.
-    rotations_rad : (patients, fractions, 3) array or None
-        Rotation vectors of the set-up errors about the target's centroid.
-    time_s : (patients, fractions, samples) array or None
-        When the wave was sampled, since the beginning of each fraction.
-    samples : int
-    wave_extremes_mm : (patients, fractions, extremes, 3) array or None
-        As `wave_mm`, where the breathing reaches furthest.
-    extreme_shares : (patients, fractions, extremes) array or None
-        When, as a share of the fraction.
-    wave_turns_rad, extreme_turns_rad : (patients, fractions, samples or extremes, 3) array or None
-        Rotation vectors of the breathing, before those of the set-up errors.
-    wave_mean_mm : (patients, fractions, 3) array or None
-        What makes `wave_mm` a position about the time mean of the patient's breathing.
-    planned_mm : (patients, fractions, 3) array or None
-        The planned position about that mean.
-    fraction_s : float
-    """
-
-    parts: tuple[Part, ...]
-    wave_mm: Floats | None
-    rotations_rad: Floats | None
-    time_s: Floats | None
-    samples: int
-    wave_extremes_mm: Floats | None = None
-    extreme_shares: Floats | None = None
-    wave_turns_rad: Floats | None = None
-    extreme_turns_rad: Floats | None = None
-    wave_mean_mm: Floats | None = None
-    planned_mm: Floats | None = None
-    fraction_s: float = 1.0
-
-    @cached_property
-    def shifts_mm(self) -> Floats:
-        """Displacements (patients, fractions, samples, 3) at the times that stand for the whole of a fraction, mm."""
-        if self.time_s is not None:
-            return self._moved(self.time_s / self.fraction_s, self.wave_mm)
-        share = (np.arange(self.samples) + 0.5) / self.samples
-        return self._moved(np.broadcast_to(share, (*self._shape, self.samples)), self.wave_mm)
-
-    @cached_property
-    def extreme_shifts_mm(self) -> Floats:
-        """Displacements (patients, fractions, extremes, 3) between which all others of a fraction lie, mm.
-
-        The ends of breaths, or every point of a recording; the beginning and the end of a fraction of steady drift.
-        They do not depend on `samples`.
-        """
-        if self.extreme_shares is not None:
-            return self._moved(self.extreme_shares, self.wave_extremes_mm)
-        drifts = any(part.grows and part.shift_mm.any() for part in self.parts)
-        share = np.array([0.0, 1.0] if drifts else [0.0])
-        return self._moved(np.broadcast_to(share, (*self._shape, len(share))), None)
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        patients, fractions, _ = self.parts[0].shift_mm.shape
-        return patients, fractions
-
-    def _moved(self, share: Floats, wave_mm: Floats | None) -> Floats:
-        """Displacements at shares (patients, fractions, T) of the fraction; drifts grow in straight lines."""
-        total = np.zeros((*share.shape, 3)) if wave_mm is None else wave_mm.copy()
-        for part in self.parts:
-            if not part.grows:
-                total += part.shift_mm[:, :, None, :]
-            elif part.shift_mm.any():
-                total += part.shift_mm[:, :, None, :] * share[..., None]
-        return total
-
-    def of_patient(self, number: int) -> "Drawn":
-        """One patient's alone; every array keeps its axes."""
-        own = slice(number, number + 1)
-        return self._with(
-            [part.shift_mm[own] for part in self.parts],
-            {name: array[own] for name, array in self._arrays.items()},
-        )
-
-    @property
-    def _arrays(self) -> dict[str, Floats]:
-        """The arrays that there are beside those of the parts."""
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        return {name: array for name, array in arrays.items() if array is not None}
-
-    def _with(self, shifts_mm: Sequence[Floats], arrays: Mapping[str, Any]) -> "Drawn":
-        parts = tuple(replace(part, shift_mm=shift) for part, shift in zip(self.parts, shifts_mm, strict=True))
-        return replace(self, parts=parts, **arrays)
-
-    @property
-    def turns(self) -> Floats | None:
-        """Rotation matrices of the set-up errors (patients, fractions, 3, 3)."""
-        return None if self.rotations_rad is None else matrices(self.rotations_rad)
-
-    @cached_property
-    def sample_turns(self) -> Floats | None:
-        """Rotation matrices (patients, fractions, samples or 1, 3, 3) at the times of `shifts_mm`."""
-        return self._turned(self.wave_turns_rad)
-
-    @cached_property
-    def extreme_turns(self) -> Floats | None:
-        """Rotation matrices (patients, fractions, extremes or 1, 3, 3) at the times of `extreme_shifts_mm`."""
-        return self._turned(self.extreme_turns_rad)
-
-    def _turned(self, wave_rad: Floats | None) -> Floats | None:
-        """Of the breathing in the patient, who is then turned by the set-up errors."""
-        setup = None if self.turns is None else self.turns[:, :, None]
-        if wave_rad is None:
-            return setup
-        return matrices(wave_rad) if setup is None else setup @ matrices(wave_rad)
-
-
-ARRAYS: Final = (
-    "wave_mm",
-    "rotations_rad",
-    "time_s",
-    "wave_extremes_mm",
-    "extreme_shares",
-    "wave_turns_rad",
-    "extreme_turns_rad",
-    "wave_mean_mm",
-    "planned_mm",
-)
-"""Arrays of `Drawn` whose first axis counts patients."""
+        """Whether something other than breathing moves the target between the match and the end of the fraction."""
+        drifts = self.guidance is not None and bool(np.any(self.guidance.drift_sd_mm))
+        return drifts or self.intrafraction is not None
 
 
 def sample_course(
@@ -250,22 +128,33 @@ def sample_course(
     >>> bool((many[:2] == few).all())
     True
     """
-    count = whole("patients", patients, least=1, most=1_000_000_000)
-    drawn = [
-        draw_block(course, block, n, root(seed), samples_of(course, samples), np.asarray(centre_mm, float))
-        for block, n in blocks(count)
-    ]
+    drawn = list(drawn_blocks(course, patients=patients, seed=seed, samples=samples, centre_mm=centre_mm))
     return drawn[0]._with(
         [np.concatenate(shifts) for shifts in zip(*([p.shift_mm for p in d.parts] for d in drawn), strict=True)],
-        {name: _joined([d._arrays[name] for d in drawn]) for name in drawn[0]._arrays},
+        {name: joined([d._arrays[name] for d in drawn]) for name in drawn[0]._arrays},
     )
+
+
+def drawn_blocks(
+    course: Course,
+    *,
+    patients: int,
+    seed: Seed = 0,
+    samples: int | None = None,
+    centre_mm: Sequence[float] | Floats = (0.0, 0.0, 0.0),
+) -> Iterator[Drawn]:
+    """The patients of `sample_course` block by block, where all together are too many to hold."""
+    count, start = whole("patients", patients, least=1, most=1_000_000_000), root(seed)
+    for block, patients_in in blocks(count):
+        yield draw_block(course, block, patients_in, start, samples_of(course, samples), np.asarray(centre_mm, float))
 
 
 def samples_of(course: Course, samples: int | None) -> int:
     """Times within a fraction: as asked, or what the course needs."""
     if samples is not None:
         return whole("samples", samples, least=1, most=1_000_000)
-    return 100 if course.breathing is not None else 10 if course.grows else 1
+    within = course.breathing is not None or course.intrafraction is not None
+    return 100 if within else 10 if course.grows else 1
 
 
 def root(seed: Seed) -> int:
@@ -282,10 +171,14 @@ def blocks(patients: int, first: int = 0) -> Iterator[tuple[int, int]]:
 
 
 def components(course: Course) -> tuple[str, ...]:
-    """Names of what displaces the target: each set-up error, what breathing adds, what guidance adds."""
+    """Names of what displaces the target: each set-up error, what breathing, the time and guidance add."""
     found = [error.name for error in course.setup]
     if course.breathing is not None:
         found += [BREATHING, REFERENCE]
+    if course.intrafraction is not None:
+        found.append(INTRAFRACTION)
+    if course.shape_change is not None:
+        found.append(SHAPE_CHANGE)
     return (*found, GUIDANCE) if course.guidance is not None else tuple(found)
 
 
@@ -318,16 +211,28 @@ def draw_block(
         )
         parts += _breathing_parts(course, moved, there)
         drift.append(Part("breathing drift", "nothing", moved.drift_mm * there(BREATHING), grows=True))
+    workload = None
     parts = parts or [Part("no error", "nothing", np.zeros((BLOCK, course.fractions, 3)))]
     if course.guidance is not None:
         protocol = course.guidance if there(GUIDANCE) else course.guidance.without_errors()
-        parts = guided(parts, protocol, [stream(1, 0), stream(1, 1), stream(1, 2)])
+        parts, workload = guided(parts, protocol, [stream(1, 0), stream(1, 1), stream(1, 2)])
+    path = None
+    if course.intrafraction is not None:
+        motion = course.intrafraction if there(INTRAFRACTION) else course.intrafraction.without_errors()
+        parts, path = within_fractions(motion, [*parts, *drift], course.fraction_s / 60, stream)
+        drift, turns = [], turns * (motion.adaptation_min is None)
+    growth = None
+    if course.shape_change is not None:
+        growth = course.shape_change.draw(BLOCK, course.fractions, stream(4, 0)) * there(SHAPE_CHANGE)
     drawn = Drawn(
         parts=tuple(replace(part, shift_mm=part.shift_mm[:patients]) for part in [*parts, *drift]),
         wave_mm=None,
         rotations_rad=turns[:patients] if any(error.turns for error in course.setup) else None,
         time_s=None,
         samples=samples,
+        path=None if path is None else path._replace(path_mm=path.path_mm[:patients]),
+        workload=None if workload is None else Workload(*(one[:patients] for one in workload)),
+        growth_mm=None if growth is None else growth[:patients],
         fraction_s=course.fraction_s,
     )
     return drawn if moved is None else replace(drawn, **_waves(moved, patients, course.fraction_s, there(BREATHING)))
@@ -393,15 +298,3 @@ def _lever(rotations_rad: Floats, arm_mm: Floats) -> Floats:
     turned = Rotation.from_rotvec(rotations_rad.reshape(-1, 3)).apply(arm_mm)
     displaced: Floats = (turned - arm_mm).reshape(rotations_rad.shape)
     return displaced
-
-
-def _joined(arrays: Sequence[Floats]) -> Floats:
-    longest = max(array.shape[2] for array in arrays)  # of the last cycle, some blocks have extremes more
-    return np.concatenate([_extended(array, longest) for array in arrays])
-
-
-def _extended(array: Floats, length: int) -> Floats:
-    """An array (P, F, E, ...) whose last entry along E is repeated up to a length."""
-    rest = [(0, 0)] * array.ndim
-    rest[2] = (0, length - array.shape[2])
-    return np.pad(array, rest, mode="edge")

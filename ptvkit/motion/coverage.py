@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,9 +15,9 @@ from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.kernels.table import look_up
-from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root
+from ptvkit.motion.course import BLOCK, Course, Seed, draw_block, root
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.lookup import (
-    FLOOR_MM,
     INSIDE_MM,
     Depths,
     Figures,
@@ -31,6 +31,7 @@ from ptvkit.motion.tables import coverage_table
 
 Floats = NDArray[np.float64]
 Structure = Mask | Region
+Judged = TypeVar("Judged", Figures, Depths)
 
 OUTSIDE_MM: Final = 1.0
 """A target that lies further outside its PTV before any displacement is a mistake, not a margin."""
@@ -116,18 +117,28 @@ class Prepared:
         With `exact` nothing is looked up, and depths are given also far inside.
         """
         if drawn.sample_turns is None and not exact:
-            return [lesion.translated(drawn.shifts_mm) for lesion in self.lesions]
+            return [_grown(lesion.translated(drawn.shifts_mm), drawn) for lesion in self.lesions]
         turned = turned_at(drawn.sample_turns, drawn.shifts_mm)
-        floor = -INSIDE_MM if exact else FLOOR_MM
-        return [lesion.posed(drawn.shifts_mm, turned, self.centre_mm, floor_mm=floor) for lesion in self.lesions]
+        floor = -INSIDE_MM if exact else None
+        return [
+            _grown(lesion.posed(drawn.shifts_mm, turned, self.centre_mm, floor_mm=floor), drawn)
+            for lesion in self.lesions
+        ]
 
     def extremes(self, drawn: Drawn) -> list[Depths]:
         """Each lesion's depths (patients, fractions, extremes) where the displacement reaches furthest."""
         shifts = drawn.extreme_shifts_mm
         if drawn.extreme_turns is None:
-            return [lesion.depths(shifts) for lesion in self.lesions]
+            return [_grown(lesion.depths(shifts), drawn) for lesion in self.lesions]
         turned = turned_at(drawn.extreme_turns, shifts)
-        return [lesion.posed_depths(shifts, turned, self.centre_mm) for lesion in self.lesions]
+        return [_grown(lesion.posed_depths(shifts, turned, self.centre_mm), drawn) for lesion in self.lesions]
+
+
+def _grown(figures: Judged, drawn: Drawn) -> Judged:
+    """Depths of a target whose surface has grown by as much on all sides; coverage stays that of what was planned."""
+    if drawn.growth_mm is None:
+        return figures
+    return figures._replace(depth_mm=figures.depth_mm + drawn.growth_mm[:, :, None])
 
 
 def turned_at(turns: Floats | None, shifts_mm: Floats) -> Floats:
@@ -167,7 +178,9 @@ def prepare(
     centre = centroid(target)
     low, high = shift_range(several, root(seed), centre) if reach_mm is None else reach_mm
     tables = not several or not all(course.turns for course in several)
-    lookups = lookups_of(lesions, planned, low, high, tables=tables)
+    changes = [(course.shape_change, course.fractions) for course in several if course.shape_change is not None]
+    growth = max((change.largest_mm(fractions) for change, fractions in changes), default=0.0)
+    lookups = lookups_of(lesions, planned, low, high, tables=tables, inside_mm=growth)
     names = tuple("CTV" if len(lookups) == 1 else f"lesion {number_}" for number_ in range(1, len(lookups) + 1))
     _check_inside(lookups, names, _named(ctv, "the CTV"), _named(ptv, "the PTV"))
     volumes = np.array([lesion.volume_cc for lesion in lesions])

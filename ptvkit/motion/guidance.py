@@ -8,18 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MotionError
+from ptvkit.motion.protocols import MODES, PROTOCOLS, CorrectedFrom, Corrections, Mode, corrections
 from ptvkit.motion.setup import SeenBy
 from ptvkit.values import choice, number, triple, vector, whole
 
 Floats = NDArray[np.float64]
 Match = Literal["bone", "soft_tissue", "bone_then_soft_tissue"]
-Mode = Literal["any_axis", "per_axis", "vector"]
 MATCHES: Final = ("bone", "soft_tissue", "bone_then_soft_tissue")
 SoftTissueSees = Literal["like_phase", "time_mean", "nothing"]
 SOFT_TISSUE_SEES: Final = ("like_phase", "time_mean", "nothing")
-MODES: Final = ("any_axis", "per_axis", "vector")
-TIE_MM: Final = 1e-9
-"""A measured error this little below the level counts as at it: 0.1 mm logs are not exact in binary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,10 +48,18 @@ class ImageGuidance:
         of the baseline are seen, the distance of the planned phase stays. ``nothing``: neither is seen.
     blur_sd_mm : (3,) array or float
         SD of the matching error that blur adds in each fraction, with ``time_mean``.
-    corrected_from : {"each", "nal"}
-        ``each``: every fraction's own match. ``nal``: no action level off-line protocol: the mean of the first
-        `nal_fractions` measured errors is corrected in all later fractions (de Boer & Heijmen 2001); one match only.
+    corrected_from : {"each", "nal", "enal", "sal", "posterior"}
+        ``each``: every fraction's own match. The others correct from earlier fractions, and take one match only.
+        ``nal``: the mean of the first `nal_fractions` measured errors is corrected in all later fractions (de Boer &
+        Heijmen 2001). ``enal``: a line through these and a follow-up every `image_every` fractions, extrapolated (de
+        Boer & Heijmen 2007). ``sal``: the shrinking action level: the mean of N errors since the last correction is
+        corrected when it reaches `action_level_mm` / √N, until `nal_fractions` in a row need none (Bel 1993).
+        ``posterior``: the posterior mean of offset and trend from the priors, imaged as ``enal``.
     nal_fractions : int
+    image_every : int
+        1 takes an image in each fraction.
+    prior_systematic_mm, prior_random_mm, prior_trend_mm : (3,) array or float
+        SDs of the offset, of the measured errors about it, and of the trend in each fraction, of ``posterior``.
 
     Raises
     ------
@@ -80,24 +85,34 @@ class ImageGuidance:
     drift_sd_mm: ArrayLike = 0.0
     soft_tissue_sees: SoftTissueSees = "like_phase"
     blur_sd_mm: ArrayLike = 0.0
-    corrected_from: Literal["each", "nal"] = "each"
+    corrected_from: CorrectedFrom = "each"
     nal_fractions: int = 3
+    image_every: int = 5
+    prior_systematic_mm: ArrayLike = 0.0
+    prior_random_mm: ArrayLike = 0.0
+    prior_trend_mm: ArrayLike = 0.0
 
     def __post_init__(self) -> None:
         choice("match", self.match, MATCHES)
         choice("mode", self.mode, MODES)
         choice("soft_tissue_sees", self.soft_tissue_sees, SOFT_TISSUE_SEES)
-        choice("corrected_from", self.corrected_from, ("each", "nal"))
+        choice("corrected_from", self.corrected_from, PROTOCOLS)
         level = number("action_level_mm", self.action_level_mm, least=0.0, most=100.0)
         object.__setattr__(self, "action_level_mm", level)
-        for name in ("matching_sd_mm", "matching_systematic_mm", "couch_sd_mm", "drift_sd_mm", "blur_sd_mm"):
+        lengths = ("matching_sd_mm", "matching_systematic_mm", "couch_sd_mm", "drift_sd_mm", "blur_sd_mm")
+        for name in (*lengths, "prior_systematic_mm", "prior_random_mm", "prior_trend_mm"):
             object.__setattr__(self, name, triple(name, getattr(self, name)))
         for name in ("bone_matching_sd_mm", "bone_matching_systematic_mm"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, triple(name, getattr(self, name)))
         whole("nal_fractions", self.nal_fractions, least=1, most=1000)
-        if self.corrected_from == "nal" and self.match == "bone_then_soft_tissue":
-            raise MotionError("corrected_from 'nal': takes one match; use match='bone' or match='soft_tissue'")
+        whole("image_every", self.image_every, least=1, most=1000)
+        if self.corrected_from != "each" and self.match == "bone_then_soft_tissue":
+            raise MotionError(
+                f"corrected_from {self.corrected_from!r}: takes one match; use match='bone' or match='soft_tissue'"
+            )
+        if self.corrected_from == "posterior" and not np.any(vector(self.prior_systematic_mm)):
+            raise MotionError("corrected_from 'posterior': needs prior_systematic_mm and prior_random_mm")
 
     @property
     def stages(self) -> tuple["Stage", ...]:
@@ -112,7 +127,7 @@ class ImageGuidance:
             ),
         )
         blur = vector(self.blur_sd_mm) if self.soft_tissue_sees == "time_mean" else 0.0
-        soft = Stage("soft tissue", np.hypot(vector(self.matching_sd_mm), blur), vector(self.matching_systematic_mm))
+        soft = Stage("soft_tissue", np.hypot(vector(self.matching_sd_mm), blur), vector(self.matching_systematic_mm))
         return {"bone": (bone,), "soft_tissue": (soft,), "bone_then_soft_tissue": (bone, soft)}[self.match]
 
     def without_errors(self) -> Self:
@@ -148,7 +163,7 @@ class ImageGuidance:
         shaped = errors[..., None, :] if errors.ndim < 3 else errors
         stage = self.stages[-1]
         noise = _noise(self, stage, shaped.shape, rng)
-        parts = _corrected([Part("error", "bone_and_soft_tissue", shaped)], self, stage, noise)
+        parts, _ = _corrected([Part("error", "bone_and_soft_tissue", shaped)], self, stage, noise)
         left: Floats = np.sum([part.shift_mm for part in parts], axis=0).reshape(errors.shape)
         return left
 
@@ -156,13 +171,14 @@ class ImageGuidance:
 class Stage(NamedTuple):
     """One match: what it looks at, and the SDs of its error."""
 
-    name: Literal["bone", "soft tissue"]
+    match: Literal["bone", "soft_tissue"]
     random_mm: Floats
     systematic_mm: Floats
 
-    def sees(self, seen_by: SeenBy) -> bool:
-        """Whether the match sees an error."""
-        return seen_by == "bone_and_soft_tissue" or (seen_by == "soft_tissue" and self.name == "soft tissue")
+    @property
+    def name(self) -> str:
+        """In words."""
+        return self.match.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +200,11 @@ class Part:
     grows: bool = field(default=False, kw_only=True)
 
 
+def sees(match: Literal["bone", "soft_tissue"], part: Part) -> bool:
+    """Whether a match to bone or to soft tissue sees a part."""
+    return part.seen_by == "bone_and_soft_tissue" or (part.seen_by == "soft_tissue" and match == "soft_tissue")
+
+
 class Noise(NamedTuple):
     """A stage's matching and couch errors, (patients, fractions, 3), mm."""
 
@@ -191,8 +212,19 @@ class Noise(NamedTuple):
     couch: Floats
 
 
-def guided(parts: Sequence[Part], guidance: ImageGuidance, rngs: Sequence[np.random.Generator]) -> list[Part]:
+class Workload(NamedTuple):
+    """Images that were matched and corrections that were decided, (patients, fractions)."""
+
+    images: NDArray[np.int64]
+    corrections: NDArray[np.int64]
+
+
+def guided(
+    parts: Sequence[Part], guidance: ImageGuidance, rngs: Sequence[np.random.Generator]
+) -> tuple[list[Part], Workload]:
     """What guidance leaves of each part, and the parts that it adds; they add up to the displacement.
+
+    Two stages match one image.
 
     Parameters
     ----------
@@ -203,10 +235,13 @@ def guided(parts: Sequence[Part], guidance: ImageGuidance, rngs: Sequence[np.ran
     """
     found = list(parts)
     shape = found[0].shift_mm.shape
+    images, decided = np.zeros(shape[:2], bool), np.zeros(shape[:2], np.int64)
     for stage, rng in zip(guidance.stages, rngs[2 - len(guidance.stages) :], strict=False):
-        found = _corrected(found, guidance, stage, _noise(guidance, stage, shape, rng))
+        found, made = _corrected(found, guidance, stage, _noise(guidance, stage, shape, rng))
+        images, decided = images | made.images, decided + made.decisions
     drift = rngs[2].standard_normal(shape) * vector(guidance.drift_sd_mm)
-    return [*found, Part("drift after the match", "nothing", drift, grows=True)]
+    left = [*found, Part("drift after the match", "nothing", drift, grows=True)]
+    return left, Workload(images.astype(np.int64), decided)
 
 
 def _noise(guidance: ImageGuidance, stage: Stage, shape: tuple[int, ...], rng: np.random.Generator) -> Noise:
@@ -215,37 +250,17 @@ def _noise(guidance: ImageGuidance, stage: Stage, shape: tuple[int, ...], rng: n
     return Noise(constant + normals[..., 0, :] * stage.random_mm, normals[..., 1, :] * vector(guidance.couch_sd_mm))
 
 
-def _corrected(parts: Sequence[Part], guidance: ImageGuidance, stage: Stage, noise: Noise) -> list[Part]:
+def _corrected(
+    parts: Sequence[Part], guidance: ImageGuidance, stage: Stage, noise: Noise
+) -> tuple[list[Part], Corrections]:
     """One stage: every part that is seen loses what is corrected; the correction brings its own errors."""
-    seen = [part for part in parts if stage.sees(part.seen_by) and not part.grows]
-    shape = noise.matching.shape
-    total = np.sum([part.shift_mm for part in seen], axis=0) if seen else np.zeros(shape)
-
-    def found(errors: Floats) -> Floats:
-        """What the protocol knows of errors when it corrects."""
-        if guidance.corrected_from == "each":
-            return errors
-        return np.broadcast_to(errors[..., : guidance.nal_fractions, :].mean(axis=-2, keepdims=True), shape)
-
-    acts = _reaches(found(total + noise.matching), guidance.action_level_mm, guidance.mode)
-    if guidance.corrected_from == "nal":
-        acts = acts & (np.arange(shape[-2]) >= guidance.nal_fractions)[:, None]
-    left = [
-        replace(part, shift_mm=part.shift_mm - np.where(acts, found(part.shift_mm), 0.0)) if part in seen else part
-        for part in parts
-    ]
-    matching = np.where(acts, -found(noise.matching), 0.0)
-    couch = np.where(acts, noise.couch, 0.0)
-    return [
+    seen = [part for part in parts if sees(stage.match, part) and not part.grows]
+    made = corrections(np.stack([*(part.shift_mm for part in seen), noise.matching]), guidance)
+    taken = {id(part): own for part, own in zip(seen, made.taken_mm, strict=False)}
+    left = [replace(part, shift_mm=part.shift_mm - taken[id(part)]) if id(part) in taken else part for part in parts]
+    found = [
         *left,
-        Part(f"{stage.name} match", "bone_and_soft_tissue", matching),
-        Part(f"couch after the {stage.name} match", "bone_and_soft_tissue", couch),
+        Part(f"{stage.name} match", "bone_and_soft_tissue", -made.taken_mm[-1]),
+        Part(f"couch after the {stage.name} match", "bone_and_soft_tissue", np.where(made.acts, noise.couch, 0.0)),
     ]
-
-
-def _reaches(measured: Floats, level: float, mode: Mode) -> NDArray[np.bool_]:
-    """Where a measured error (..., 3) is corrected."""
-    if mode == "vector":
-        return np.broadcast_to(np.linalg.norm(measured, axis=-1, keepdims=True) >= level - TIE_MM, measured.shape)
-    reached = np.abs(measured) >= level - TIE_MM
-    return reached if mode == "per_axis" else np.broadcast_to(reached.any(axis=-1, keepdims=True), measured.shape)
+    return found, made

@@ -75,6 +75,8 @@ class Lookup:
         Points of the target's surface, and those that stand for its volume.
     width_mm : float
         Spacing of the inner points.
+    inside_mm : float
+        Depths this far inside the PTV are kept too.
     covered, depth, side
         Tables by translation; None when every pose is computed.
     """
@@ -87,6 +89,7 @@ class Lookup:
     surface: Cloud
     inner: Cloud
     width_mm: float
+    inside_mm: float = 0.0
     covered: Table | None = None
     depth: Table | None = None
     side: NDArray[np.int8] | None = None
@@ -123,7 +126,8 @@ class Lookup:
         low, high = in_nodes(self.distance.grid, shifts_mm.min(axis=0), shifts_mm.max(axis=0))
         if (low >= self.room[0]).all() and (high <= self.room[1]).all():
             return self
-        return lookup_of(self.ctv, self.ptv, shifts_mm.min(axis=0), shifts_mm.max(axis=0), tables=False)
+        low_mm, high_mm = shifts_mm.min(axis=0), shifts_mm.max(axis=0)
+        return lookup_of(self.ctv, self.ptv, low_mm, high_mm, tables=False, inside_mm=self.inside_mm)
 
     def posed(
         self,
@@ -131,21 +135,27 @@ class Lookup:
         rotations: Floats | None = None,
         centre_mm: Floats | None = None,
         *,
-        floor_mm: float = FLOOR_MM,
+        floor_mm: float | None = None,
     ) -> Figures:
         """Figures for rotations (..., 3, 3) about a centre, then shifts (..., 3), mm; each pose is computed.
 
-        Depths come no lower than `floor_mm`. Neighbours along the last axis but one that share a rotation are fast.
+        Depths come no lower than `floor_mm`, by default 2 mm below `inside_mm`. Neighbours along the last axis but one
+        that share a rotation are fast.
         """
         covered = np.empty(shifts_mm.shape[:-1])
-        depths = self._posed(shifts_mm, rotations, centre_mm, floor_mm, covered.reshape(-1))
+        floor = self._floor_mm if floor_mm is None else floor_mm
+        depths = self._posed(shifts_mm, rotations, centre_mm, floor, covered.reshape(-1))
         return Figures(covered, *depths)
 
     def posed_depths(
         self, shifts_mm: Floats, rotations: Floats | None = None, centre_mm: Floats | None = None
     ) -> Depths:
         """Depths as `posed` has them, without coverage."""
-        return self._posed(shifts_mm, rotations, centre_mm, FLOOR_MM, None)
+        return self._posed(shifts_mm, rotations, centre_mm, self._floor_mm, None)
+
+    @property
+    def _floor_mm(self) -> float:
+        return FLOOR_MM - self.inside_mm
 
     def _posed(
         self,
@@ -179,13 +189,21 @@ class Lookup:
         return Depths(depth.reshape(shape), side.reshape(shape))
 
 
-def lookup_of(ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True) -> Lookup:
+def lookup_of(
+    ctv: Region, ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True, inside_mm: float = 0.0
+) -> Lookup:
     """Prepare a target and a PTV for displacements between two corners (3,), mm; beyond them it is only slower."""
-    return lookups_of([ctv], ptv, low_mm, high_mm, tables=tables)[0]
+    return lookups_of([ctv], ptv, low_mm, high_mm, tables=tables, inside_mm=inside_mm)[0]
 
 
 def lookups_of(
-    lesions: Sequence[Region], ptv: Region, low_mm: Floats, high_mm: Floats, *, tables: bool = True
+    lesions: Sequence[Region],
+    ptv: Region,
+    low_mm: Floats,
+    high_mm: Floats,
+    *,
+    tables: bool = True,
+    inside_mm: float = 0.0,
 ) -> tuple[Lookup, ...]:
     """Prepare lesions and the PTV that they share; those on one lattice by the same part of it share its distance."""
     low, high = np.asarray(low_mm, float), np.asarray(high_mm, float)
@@ -198,7 +216,7 @@ def lookups_of(
         same = [s for s in shared if s[0].boxes == own.boxes and s[1].grid.offset_in(ctv.grid) is not None]
         if not same:
             planned = on_one_lattice(lesion, own)[1]
-            same = [(own, planned, _distance(planned, low, high, reach, tables=tables))]
+            same = [(own, planned, _distance(planned, low, high, reach, tables=tables, inside_mm=inside_mm))]
             shared += same
         _, planned, distance = same[0]
         inner, width = inner_points(ctv)
@@ -212,9 +230,10 @@ def lookups_of(
             surface=in_patches(points),
             inner=in_patches(inner),
             width_mm=width,
+            inside_mm=inside_mm,
         )
         if tables:
-            depth, side = depth_table(distance, lookup.surface, low, high)
+            depth, side = depth_table(distance, lookup.surface, low, high, inside_mm=inside_mm)
             covered = coverage_table(ctv, planned, low, high)
             lookup = replace(lookup, covered=covered, depth=depth, side=side)
         lookups.append(lookup)
@@ -227,13 +246,13 @@ def ptv_near(lesion: Region, ptv: Region, low_mm: Floats, high_mm: Floats) -> Re
     return around(ptv, points.min(axis=0) + low_mm, points.max(axis=0) + high_mm)
 
 
-def _distance(planned: Region, low: Floats, high: Floats, reach: float, *, tables: bool) -> Region:
+def _distance(planned: Region, low: Floats, high: Floats, reach: float, *, tables: bool, inside_mm: float) -> Region:
     """The PTV with its true signed distance as level, with room for displacements."""
     source, room = planned, _room(planned.grid, low, high, reach, tables=tables)
     if nodes_with(planned, room) > MOST_NODES:
         source = coarser(planned)
         room = _room(source.grid, low, high, reach, tables=tables)
-    return signed_distance(source, outside_mm=1.5 * reach, inside_mm=INSIDE_MM, room=room)
+    return signed_distance(source, outside_mm=1.5 * reach, inside_mm=INSIDE_MM + inside_mm, room=room)
 
 
 def _room(grid: Grid, low_mm: Floats, high_mm: Floats, reach_mm: float, *, tables: bool) -> list[tuple[int, int]]:

@@ -16,8 +16,9 @@ from ptvkit.geometry.resample import coarser, resampled
 from ptvkit.kernels.jit import thread_count
 from ptvkit.kernels.occupancy import occupancy
 from ptvkit.kernels.table import spread_counts
-from ptvkit.motion.course import Course, Drawn, Seed, blocks, draw_block, root, samples_of
+from ptvkit.motion.course import Course, Seed, blocks, draw_block, root, samples_of
 from ptvkit.motion.coverage import Structure, filled, turned_at
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.lookup import on_one_lattice
 from ptvkit.motion.simulate import in_threads
 from ptvkit.values import whole

@@ -14,8 +14,9 @@ from ptvkit.geometry.components import parts
 from ptvkit.geometry.phases import Phases
 from ptvkit.geometry.region import Region
 from ptvkit.motion.breathing import Breathing
-from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, draw_block, root
+from ptvkit.motion.course import BLOCK, Course, Seed, draw_block, root
 from ptvkit.motion.coverage import OUTSIDE_MM, ROOM, Structure, filled, turned_at
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.lookup import FLOOR_MM, Depths, Figures, Lookup, lookups_of
 
 Floats = NDArray[np.float64]

@@ -1,14 +1,20 @@
 """Where the error budget goes: what guidance leaves of each error."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptvkit.motion.course import BREATHING, Course, Seed, sample_course
+from ptvkit.motion.course import BREATHING, INTRAFRACTION, Course, Seed, drawn_blocks
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.guidance import Part
+from ptvkit.motion.intrafraction import Path
 
 Floats = NDArray[np.float64]
+TOTAL: Final = "total"
+WALK_STEPS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,38 +69,84 @@ def residual_errors(course: Course, *, patients: int = 2000, seed: Seed = 0) -> 
     >>> [float(row.systematic_mm.max()) for row in residual_errors(course, patients=200) if row.name == "set-up"]
     [0.0]
     """
-    drawn = sample_course(course, patients=patients, seed=seed, samples=20 if course.breathing is not None else 1)
+    samples = 20 if course.breathing is not None else 1
+    if course.intrafraction is not None:  # moments of a walk need few positions
+        within = replace(course.intrafraction, walk_step_s=course.fraction_s / WALK_STEPS)
+        course = replace(course, intrafraction=within)
+    return residuals_of(drawn_blocks(course, patients=patients, seed=seed, samples=samples), course)
+
+
+def residuals_of(blocks: Iterable[Drawn], course: Course) -> tuple[Residual, ...]:
+    """What is left of each error of drawn courses, and of all together."""
+    rows: dict[str, list[_Moments]] = {}
+    for drawn in blocks:
+        for name, moments in _moments_of(drawn):
+            rows.setdefault(name, []).append(moments)
+    total = _residual(TOTAL, rows.pop(TOTAL))
+    named = {error.name for error in course.setup}
+    found = [_residual(name, moments) for name, moments in rows.items()]
+    return (*(row for row in found if row.name in named or row.is_some), total)
+
+
+class _Moments(NamedTuple):
+    """Means over time (P, F, 3), and variances in time (P, F, 3) or less of one error."""
+
+    mean_mm: Floats
+    within_mm2: Floats
+
+
+def _moments_of(drawn: Drawn) -> Iterator[tuple[str, _Moments]]:
+    """Moments of each error, and of all together."""
     rows: dict[str, list[Part]] = {}
     for part in drawn.parts:
         rows.setdefault(part.name.split(", lever")[0], []).append(part)
-    found = [_residual(name, parts, None) for name, parts in rows.items()]
+    for name, parts in rows.items():
+        yield name, _moments(parts, None)
     if drawn.wave_mm is not None:
-        found.append(_residual(BREATHING, [], drawn.wave_mm))
-    named = {error.name for error in course.setup}
-    found = [row for row in found if row.name in named or row.is_some]
-    return (*found, _residual("total", list(drawn.parts), drawn.wave_mm))
+        yield BREATHING, _moments([], drawn.wave_mm)
+    if drawn.path is not None:
+        yield INTRAFRACTION, _moments([], None, drawn.path)
+    yield TOTAL, _moments(list(drawn.parts), drawn.wave_mm, drawn.path)
 
 
-def _residual(name: str, parts: list[Part], wave: Floats | None) -> Residual:
-    """Mean, Σ' and σ' of parts that add up: of fraction means between and within patients, and within fractions."""
-    like = parts[0].shift_mm.shape if wave is None else (*wave.shape[:2], 3)
-    mean, within = np.zeros(like), np.zeros(3)
+def _moments(parts: list[Part], wave: Floats | None, path: Path | None = None) -> _Moments:
+    like = _shape(parts, wave, path)
+    mean, within = np.zeros(like), np.zeros(like)
+    lines = sum((part.shift_mm for part in parts if part.grows), np.zeros(like))
     for part in parts:
-        # a straight line from 0 to d has the mean d/2 and the variance d²/12
         mean = mean + part.shift_mm * (0.5 if part.grows else 1.0)
-        within = within + ((part.shift_mm**2).mean(axis=(0, 1)) / 12 if part.grows else 0.0)
+    if path is not None:
+        mean = mean + path.mean_mm
+        # corrections follow what grows: their variances do not add up
+        together = path._replace(path_mm=path.path_mm + lines[:, :, None] * path.shares[:, None])
+        within = within + together.variance_mm2
+    else:
+        for part in parts:
+            # a straight line from 0 to d has the mean d/2 and the variance d²/12
+            within = within + (part.shift_mm**2 / 12 if part.grows else 0.0)
     if wave is not None:
         mean = mean + wave.mean(axis=2)
-        within = within + wave.var(axis=2).mean(axis=(0, 1))
-    fractions = like[1]
+        within = within + wave.var(axis=2)
+    return _Moments(mean, within)
+
+
+def _shape(parts: list[Part], wave: Floats | None, path: Path | None) -> tuple[int, int, int]:
+    like = wave if wave is not None else parts[0].shift_mm if parts or path is None else path.path_mm
+    return like.shape[0], like.shape[1], 3
+
+
+def _residual(name: str, blocks: list[_Moments]) -> Residual:
+    """Mean, Σ' and σ': of fraction means between and within patients, and within fractions."""
+    mean, within = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
+    patients, fractions, _ = mean.shape
     between_fractions = mean.var(axis=1, ddof=1).mean(axis=0) if fractions > 1 else np.zeros(3)
     of_means = mean.mean(axis=1)
-    systematic = of_means.var(axis=0, ddof=1) - between_fractions / fractions if like[0] > 1 else np.zeros(3)
+    systematic = of_means.var(axis=0, ddof=1) - between_fractions / fractions if patients > 1 else np.zeros(3)
     return Residual(
         name=name,
         mean_mm=of_means.mean(axis=0),
         systematic_mm=_root(systematic),
-        random_mm=_root(between_fractions + within),
+        random_mm=_root(between_fractions + within.mean(axis=(0, 1))),
     )
 
 

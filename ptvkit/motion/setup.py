@@ -27,6 +27,8 @@ class SetupError:
         Σ: SD between patients of what is the same in all fractions of one.
     random_mm : (3,) array or float
         σ: SD within a patient of what is new in each fraction.
+    trend_mm : (3,) array or float
+        SD between patients of what each fraction adds to the one before, as in a patient who relaxes or loses weight.
     seen_by : {"bone_and_soft_tissue", "soft_tissue", "nothing"}
         Which match sees it. A body that lies wrong: bone and soft tissue (default). A liver that hangs lower than
         planned: soft tissue only. A target drawn wrong, a CT at some phase, a tumour that shrank: nothing.
@@ -53,6 +55,7 @@ class SetupError:
     mean_mm: ArrayLike = 0.0
     systematic_mm: ArrayLike = 0.0
     random_mm: ArrayLike = 0.0
+    trend_mm: ArrayLike = 0.0
     seen_by: SeenBy = "bone_and_soft_tissue"
     systematic_deg: ArrayLike = 0.0
     random_deg: ArrayLike = 0.0
@@ -62,7 +65,7 @@ class SetupError:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise MotionError(f"a set-up error needs a name, found {self.name!r}")
-        for field in ("systematic_mm", "random_mm"):
+        for field in ("systematic_mm", "random_mm", "trend_mm"):
             object.__setattr__(self, field, triple(f"{self.name}: {field}", getattr(self, field)))
         for field in ("systematic_deg", "random_deg"):
             object.__setattr__(self, field, triple(f"{self.name}: {field}", getattr(self, field), most=45.0))
@@ -90,5 +93,7 @@ def draw(
     systematic = rng.standard_normal((patients, 1, 6))
     random = rng.standard_normal((patients, fractions, 6))
     shift = systematic[..., :3] * vector(error.systematic_mm) + random[..., :3] * vector(error.random_mm)
+    trend = rng.standard_normal((patients, 1, 3)) * vector(error.trend_mm)
+    shift = shift + trend * np.arange(fractions)[:, None]
     turn = systematic[..., 3:] * vector(error.systematic_deg) + random[..., 3:] * vector(error.random_deg)
     return vector(error.mean_mm) + shift, np.radians(turn)

@@ -12,8 +12,9 @@ from scipy import stats
 from ptvkit.errors import MotionError
 from ptvkit.geometry.phases import Phases
 from ptvkit.kernels.jit import thread_count
-from ptvkit.motion.course import BLOCK, Course, Drawn, Seed, blocks, draw_block, root, samples_of
+from ptvkit.motion.course import BLOCK, Course, Seed, blocks, draw_block, root, samples_of
 from ptvkit.motion.coverage import Prepared, Structure, prepare
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.estimate import Estimate
 from ptvkit.motion.lookup import Depths, Figures
 from ptvkit.motion.phase_coverage import PreparedPhases, prepare_phases, with_own_breathing

@@ -110,7 +110,9 @@ def _window(
     return first, last
 
 
-def depth_table(distance: Region, surface: Cloud, low_mm: Floats, high_mm: Floats) -> tuple[Table, NDArray[np.int8]]:
+def depth_table(
+    distance: Region, surface: Cloud, low_mm: Floats, high_mm: Floats, *, inside_mm: float = 0.0
+) -> tuple[Table, NDArray[np.int8]]:
     """Deepest reach outside the PTV, and its side, for shifts of whole nodes; one of them is zero.
 
     Parameters
@@ -121,6 +123,8 @@ def depth_table(distance: Region, surface: Cloud, low_mm: Floats, high_mm: Float
         Points of the target's surface.
     low_mm, high_mm : (3,) array
         Corners of the box of shifts.
+    inside_mm : float
+        Depths this far inside are kept too.
     """
     grid = distance.grid
     low, high = in_nodes(grid, low_mm, high_mm)
@@ -128,7 +132,8 @@ def depth_table(distance: Region, surface: Cloud, low_mm: Floats, high_mm: Float
     first = np.floor(low / stride).astype(int)
     shape = np.maximum(np.ceil(high / stride).astype(int) - first, 1) + 1
     begin = first * stride
-    floor = -2.0 * float((stride * np.asarray(grid.spacing_mm)).max())  # below zero by a step, whatever the corner
+    # below zero by a step, whatever the corner
+    floor = -inside_mm - 2.0 * float((stride * np.asarray(grid.spacing_mm)).max())
     points = np.ascontiguousarray(grid.to_index(surface.points))
     patches = np.column_stack([grid.to_index(surface.patches[:, :3]), surface.patches[:, 3]])
     rows = max(1, SLICE // int(shape[1] * shape[2]))

@@ -16,7 +16,7 @@ from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
 from ptvkit.motion.cost import Cost
-from ptvkit.motion.course import Drawn
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.residuals import Residual
 from ptvkit.motion.result import LETTERS, CoverageResult
 from ptvkit.report.planes import Overlay, target_figure

@@ -11,6 +11,8 @@ TABLES: Final = {
     "targets": "targets",
     "guidance": "image guidance",
     "breathing": "breathing",
+    "intrafraction": "motion within a fraction",
+    "shape_change": "change of shape",
     "dose": "dose",
     "simulation": "simulation",
 }

@@ -124,6 +124,7 @@ class ErrorTable(Table):
     mean_mm: Vector = 0.0
     systematic_mm: Vector = 0.0
     random_mm: Vector = 0.0
+    trend_mm: Vector = 0.0
     seen_by: Literal["bone_and_soft_tissue", "soft_tissue", "nothing"] = "bone_and_soft_tissue"
     systematic_deg: Vector = 0.0
     random_deg: Vector = 0.0
@@ -145,8 +146,39 @@ class GuidanceTable(Table):
     drift_sd_mm: Vector = 0.0
     soft_tissue_sees: Literal["like_phase", "time_mean", "nothing"] = "like_phase"
     blur_sd_mm: Vector = 0.0
-    corrected_from: Literal["each", "nal"] = "each"
+    corrected_from: Literal["each", "nal", "enal", "sal", "posterior"] = "each"
     nal_fractions: int = 3
+    image_every: int = 5
+    prior_systematic_mm: Vector = 0.0
+    prior_random_mm: Vector = 0.0
+    prior_trend_mm: Vector = 0.0
+
+
+class IntrafractionTable(Table):
+    """``[intrafraction]``: an `Intrafraction`; the beam is on for ``simulation.fraction_s``."""
+
+    rate_mm_per_min: Vector = 0.0
+    rate_between_mm_per_min: Vector = 0.0
+    rate_within_mm_per_min: Vector = 0.0
+    walk_mm2_per_min: Vector = 0.0
+    walk_step_s: float = 1.0
+    image_every_min: float | None = None
+    image_delay_min: float = 0.0
+    action_level_mm: float = 0.0
+    mode: Literal["any_axis", "per_axis", "vector"] = "any_axis"
+    image_sees: Literal["bone", "soft_tissue"] = "soft_tissue"
+    matching_sd_mm: Vector = 0.0
+    adaptation_min: float | None = None
+    contour_sd_mm: Vector = 0.0
+
+
+class ShapeChangeTable(Table):
+    """``[shape_change]``: a `ShapeChange`."""
+
+    mm_per_day: float = 0.0
+    sd_mm_per_day: float = 0.0
+    first_day: float = 7.0
+    days_per_fraction: float = 1.4
 
 
 class VariationTable(Table):
@@ -282,6 +314,8 @@ class Tables(Table):
     errors: list[ErrorTable] = []
     guidance: GuidanceTable | None = None
     breathing: BreathingTable | None = None
+    intrafraction: IntrafractionTable | None = None
+    shape_change: ShapeChangeTable | None = None
     dose: DoseTable | None = None
     criteria: CriteriaTable = CriteriaTable()
     simulation: SimulationTable = SimulationTable()

@@ -5,8 +5,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from ptvkit.analysis.protocols import BeamTime, beam_time
 from ptvkit.analysis.simulation import Simulation, Stage, simulate_all
 from ptvkit.display import drawing
 from ptvkit.errors import FileError, PtvkitWarning
@@ -18,6 +19,7 @@ from ptvkit.io.dose_files import write_dose_result
 from ptvkit.io.nifti import read_image
 from ptvkit.io.provenance import Provenance
 from ptvkit.io.requests import InputFiles, write_request
+from ptvkit.margins.between import HeldMargin, margin_between
 from ptvkit.request.cases import cases_of
 from ptvkit.request.request import Consumer, Request
 from ptvkit.work.patients import PATIENTS, write_patients
@@ -38,6 +40,7 @@ OUTPUTS: Final = (
     *(f"{name}{more}" for name in MAPS for more in ("", ".json")),
 )
 """All names that a simulation may write."""
+BEAM_TIME: Final = ("minutes", "mean_mm", "systematic_mm", "random_mm", "margin_mm")
 OF_TARGETS: Final = (
     *(
         f"targets.{key}"
@@ -49,7 +52,7 @@ OF_TARGETS: Final = (
 SIMULATION: Final = Consumer(
     name="simulate",
     reads=(
-        *("cases", "errors", "guidance", "breathing", "dose", "simulation"),
+        *("cases", "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "simulation"),
         *("output.pictures", "output.maps", "output.patients"),
     ),
 )
@@ -71,12 +74,18 @@ class SimulationOutcome:
     notes : tuple of str
         What is worth knowing and no warning: tables that were not read, grids that differ.
     warned : tuple of str
+    held : HeldMargin or None
+        The margin that an existing pair of CTV and PTV holds.
+    beam : BeamTime or None
+        What the time within a fraction costs, where the target moves in it.
     """
 
     folder: Path
     simulation: Simulation
     notes: tuple[str, ...] = ()
     warned: tuple[str, ...] = ()
+    held: HeldMargin | None = None
+    beam: BeamTime | None = None
 
     @property
     def record(self) -> Path:
@@ -169,6 +178,8 @@ def _simulated(
     if not ctv.grid.matches(ptv.grid) and request.tables.cases.ctv is not None:
         text = f"{ctv.name} and {ptv.name} are on different grids; the PTV's surface is resampled onto the CTV's"
         notes = (*notes, text)
+    if course.shape_change is not None:
+        notes = (*notes, course.shape_change.summary(course.fractions))
     found = simulate_all(
         ctv,
         ptv,
@@ -180,9 +191,27 @@ def _simulated(
         precision=ask.precision,
         dose=dose_of(request, ptv),
     )
-    outcome = SimulationOutcome(folder=folder, simulation=found, notes=notes, warned=tuple(warned))
+    outcome = SimulationOutcome(
+        folder=folder,
+        simulation=found,
+        notes=notes,
+        warned=tuple(warned),
+        held=None if request.tables.cases.ctv is None else margin_between(ctv, ptv),
+        beam=None if course.intrafraction is None else beam_time(course, seed=ask.seed),
+    )
     _write(request, outcome, {"CTV": ctv, "PTV": ptv}, inputs)
     return outcome
+
+
+def _more(outcome: SimulationOutcome) -> dict[str, Any]:
+    """Entries of ``coverage.json`` about an existing margin, and the time within a fraction."""
+    more: dict[str, Any] = {}
+    if outcome.held is not None:
+        more["held_margin"] = outcome.held.as_json()
+    if outcome.beam is not None:
+        beam = {name: getattr(outcome.beam, name).tolist() for name in BEAM_TIME}
+        more["beam_time"] = {**beam, "mm_per_10_min": outcome.beam.mm_per_10_min.tolist()}
+    return more
 
 
 def _write(request: Request, outcome: SimulationOutcome, structures: dict[str, Structure], inputs: InputFiles) -> None:
@@ -199,6 +228,7 @@ def _write(request: Request, outcome: SimulationOutcome, structures: dict[str, S
             residuals=found.residuals,
             costs=found.costs,
             maps=found.maps if wanted.maps else None,
+            more=_more(outcome),
             warnings=said,
         )
         if found.dosed is not None:

@@ -23,7 +23,17 @@ TO_CTV: Final = ("ctv", "motion", "limit", "avoid", "clearance_mm", "lesion", "l
 SOLVE: Final = Consumer(
     name="solve",
     reads=(
-        *("cases.gtv", "cases.ctv", "cases.label", "targets.organ", "errors", "guidance", "breathing", "criteria"),
+        *(
+            "cases.gtv",
+            "cases.ctv",
+            "cases.label",
+            "targets.organ",
+            "errors",
+            "guidance",
+            "breathing",
+            "intrafraction",
+            "criteria",
+        ),
         *("dose.penumbra_mm", "dose.edge_level", "dose.prescribed_to"),
         *(f"simulation.{key}" for key in ("fractions", "fraction_s", "patients", "samples", "seed")),
     ),

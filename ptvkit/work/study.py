@@ -31,7 +31,8 @@ ASKED: Final = (*COMPUTED[1:], "sweep")
 STUDY: Final = Consumer(
     name="a study",
     reads=(
-        *("cases", "errors", "guidance", "breathing", "dose", "simulation", "sweep", "output.page"),
+        *("cases", "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "simulation", "sweep"),
+        "output.page",
         *(
             f"targets.{key}"
             for key in ("ctv", "ptv", "motion", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")

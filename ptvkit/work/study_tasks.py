@@ -40,7 +40,7 @@ MOST_COURSES: Final = 64
 MOTION: Final = "targets.motion"
 SHAPING: Final = ("cases", "targets")
 """Tables that say what the targets are; all others say what displaces them, or with what dose."""
-COMPUTED: Final = (*SHAPING, "errors", "guidance", "breathing", "dose", "simulation")
+COMPUTED: Final = (*SHAPING, "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "simulation")
 """Tables that figures depend on."""
 
 

@@ -15,7 +15,9 @@ from ptvkit.motion.breathing import Breathing
 from ptvkit.motion.course import Course
 from ptvkit.motion.coverage import Structure
 from ptvkit.motion.guidance import ImageGuidance
+from ptvkit.motion.intrafraction import Intrafraction
 from ptvkit.motion.setup import SetupError
+from ptvkit.motion.shape_change import ShapeChange
 from ptvkit.motion.variation import Variation
 from ptvkit.request.request import Request
 from ptvkit.request.schema import BreathingTable, DoseTable, VariationTable
@@ -45,8 +47,16 @@ def course_of(request: Request) -> Course:
     if study.breathing is not None:
         motion = None if study.targets is None else study.targets.motion
         breathing = _made(source, "[breathing]", partial(_breathing, study.breathing, motion))
+    within = None
+    if study.intrafraction is not None:
+        within = _made(source, "[intrafraction]", partial(Intrafraction, **study.intrafraction.model_dump()))
+    grown = None
+    if study.shape_change is not None:
+        grown = _made(source, "[shape_change]", partial(ShapeChange, **study.shape_change.model_dump()))
     asked = study.simulation
-    course = partial(Course, setup=setup, guidance=guidance, breathing=breathing)
+    course = partial(
+        Course, shape_change=grown, setup=setup, guidance=guidance, breathing=breathing, intrafraction=within
+    )
     return _made(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
 
 
@@ -57,7 +67,8 @@ def require_motion(course: Course) -> None:
     ------
     MotionError
     """
-    if not course.setup and course.breathing is None and course.guidance is None:
+    moves = course.breathing, course.guidance, course.intrafraction, course.shape_change
+    if not course.setup and all(one is None for one in moves):
         raise MotionError("nothing displaces the target; give errors, breathing, or a study such as liver-protocol")
 
 

@@ -8,7 +8,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ptvkit.cli import demo, measure, recipe, run, simulate, solve, targets
+from ptvkit.cli import demo, lesions, measure, recipe, run, simulate, solve, targets
 from ptvkit.cli import main as run_command
 from ptvkit.cli.declared import EACH, Option, Words, command
 from ptvkit.errors import FileError
@@ -145,7 +145,7 @@ def test_one_key_is_set_once() -> None:
         typed(targets.OPTIONS, ["--ctv", "5", "--set", "targets.ctv=6", "-o", "out"])
 
 
-@pytest.mark.parametrize("module", [demo, targets, simulate, solve, run, recipe, measure])
+@pytest.mark.parametrize("module", [demo, targets, simulate, solve, run, recipe, lesions, measure])
 def test_first_panels_are_short(module: Any) -> None:
     for _, _, options in module.COMMANDS:
         shown = [one for one in options if one.flags and one.panel is None and not one.is_hidden]

@@ -11,7 +11,7 @@ from ptvkit.dose.blur import blur_of
 from ptvkit.dose.points import Points
 from ptvkit.dose.simulate import accumulated, prepare_dose
 from ptvkit.geometry.grid import Grid
-from ptvkit.motion.course import Drawn
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.guidance import Part
 from tests.conftest import AXES
 from tests.motion.bodies import ball

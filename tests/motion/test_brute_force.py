@@ -7,8 +7,9 @@ from scipy.stats import qmc
 
 import ptvkit as pk
 from ptvkit.geometry.grid import Grid
-from ptvkit.motion.course import Course, Drawn, sample_course
+from ptvkit.motion.course import Course, sample_course
 from ptvkit.motion.coverage import centroid, prepare
+from ptvkit.motion.drawn import Drawn
 from tests.conftest import AXES
 
 Floats = NDArray[np.float64]
