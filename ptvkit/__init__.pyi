@@ -3,14 +3,16 @@ from . import recipes as recipes
 from .analysis.cost_split import coverage_split
 from .analysis.recipe_check import RecipeCheck, check_recipe
 from .analysis.solve import Solution, Trial, solve_margin
+from .dose.biology import Clonogens, Lyman, TumourControl, geud, ntcp, tcp
 from .dose.conformal import conformal_dose
 from .dose.dose import Dose
 from .dose.fractionation import bed, eqd2, plan_sum
-from .dose.limits import DoseLimit, LimitCheck, check_limits
+from .dose.limits import DoseLimit, LimitCheck, LimitShare, check_limits, limits_kept
 from .dose.metrics import DoseMetrics, dose_metrics, dvh
 from .dose.prescription import Conformity, conformity, prescribe
 from .dose.result import DoseResult
 from .dose.simulate import simulate_dose
+from .dose.treatment import Part, simulate_treatment
 from .errors import (
     DoseError,
     EmptyMaskError,
@@ -75,6 +77,7 @@ from .work.targets import TargetsOutcome, run_targets
 
 __all__ = [
     "Breathing",
+    "Clonogens",
     "Conformity",
     "Cost",
     "Course",
@@ -91,6 +94,8 @@ __all__ = [
     "GridError",
     "ImageGuidance",
     "LimitCheck",
+    "LimitShare",
+    "Lyman",
     "Margin",
     "MarginError",
     "Mask",
@@ -98,6 +103,7 @@ __all__ = [
     "MotionError",
     "MotionTarget",
     "Outcome",
+    "Part",
     "Phases",
     "ProbabilityMaps",
     "PtvkitError",
@@ -117,6 +123,7 @@ __all__ = [
     "TraceStatistics",
     "Trajectory",
     "Trial",
+    "TumourControl",
     "Variation",
     "as_mask",
     "bed",
@@ -135,15 +142,18 @@ __all__ = [
     "expand",
     "expand_along",
     "extent",
+    "geud",
     "intersection",
     "itv",
     "largest",
     "lesions",
     "like",
+    "limits_kept",
     "make_targets",
     "merge_study",
     "mid_position",
     "nnunet_labels",
+    "ntcp",
     "phantom",
     "plan_sum",
     "prepare",
@@ -180,7 +190,9 @@ __all__ = [
     "setup_statistics",
     "simulate_coverage",
     "simulate_dose",
+    "simulate_treatment",
     "solve_margin",
+    "tcp",
     "trace_statistics",
     "union",
     "wall",
