@@ -6,14 +6,16 @@ from .analysis.personal import PersonalMargin, personal_margin
 from .analysis.protocols import BeamTime, ProtocolRow, beam_time, compare_protocols
 from .analysis.recipe_check import RecipeCheck, check_recipe
 from .analysis.solve import Solution, Trial, solve_margin
+from .dose.biology import Clonogens, Lyman, TumourControl, geud, ntcp, tcp
 from .dose.conformal import conformal_dose
 from .dose.dose import Dose
 from .dose.fractionation import bed, eqd2, plan_sum
-from .dose.limits import DoseLimit, LimitCheck, check_limits
+from .dose.limits import DoseLimit, LimitCheck, LimitShare, check_limits, limits_kept
 from .dose.metrics import DoseMetrics, dose_metrics, dvh
 from .dose.prescription import Conformity, conformity, prescribe
 from .dose.result import DoseResult
 from .dose.simulate import simulate_dose
+from .dose.treatment import Part, simulate_treatment
 from .errors import (
     DoseError,
     EmptyMaskError,
@@ -83,6 +85,7 @@ from .work.targets import TargetsOutcome, run_targets
 __all__ = [
     "BeamTime",
     "Breathing",
+    "Clonogens",
     "Conformity",
     "Cost",
     "Course",
@@ -104,6 +107,8 @@ __all__ = [
     "LesionComparison",
     "LesionsOutcome",
     "LimitCheck",
+    "LimitShare",
+    "Lyman",
     "Margin",
     "MarginError",
     "Mask",
@@ -111,6 +116,7 @@ __all__ = [
     "MotionError",
     "MotionTarget",
     "Outcome",
+    "Part",
     "PersonalMargin",
     "Phases",
     "ProbabilityMaps",
@@ -133,6 +139,7 @@ __all__ = [
     "TraceStatistics",
     "Trajectory",
     "Trial",
+    "TumourControl",
     "Variation",
     "as_mask",
     "beam_time",
@@ -154,16 +161,19 @@ __all__ = [
     "expand",
     "expand_along",
     "extent",
+    "geud",
     "intersection",
     "itv",
     "largest",
     "lesions",
     "like",
+    "limits_kept",
     "make_targets",
     "margin_between",
     "merge_study",
     "mid_position",
     "nnunet_labels",
+    "ntcp",
     "personal_margin",
     "phantom",
     "plan_sum",
@@ -203,7 +213,9 @@ __all__ = [
     "setup_statistics",
     "simulate_coverage",
     "simulate_dose",
+    "simulate_treatment",
     "solve_margin",
+    "tcp",
     "trace_statistics",
     "union",
     "wall",

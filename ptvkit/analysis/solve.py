@@ -226,6 +226,11 @@ def _judge(target: Region, text: str, plan: Plan) -> Judge:
     except DoseError as error:
         raise MotionError(str(error)) from None
     metric = criterion.metric
+    if metric.entry.is_absolute:
+        raise MotionError(
+            f"criterion {text!r}: needs doses in Gy, and margins are solved in shares of the prescription; use"
+            f" {CRITERIA}, or geud-10>=0.95"
+        )
     if metric.entry.better != "higher" or not criterion.at_least or metric.name.startswith("d("):
         raise MotionError(f"criterion {text!r}: use {CRITERIA}; levels above 0 to 1. A margin raises none else")
     number("penumbra_mm", plan.penumbra_mm, least=0.5, most=50.0, error=DoseError)

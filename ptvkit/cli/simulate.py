@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ptvkit.analysis.simulation import Simulation
+    from ptvkit.dose.limits import LimitShare
     from ptvkit.dose.result import DoseResult
     from ptvkit.motion.residuals import Residual
     from ptvkit.motion.result import CoverageResult
+    from ptvkit.work.treatment import Treatment
 
 DOSE: Final = (
     option("--dose", "The plan's dose, a file in Gy; or none.", "dose.file", metavar="FILE", panel="Dose"),
@@ -90,6 +92,7 @@ def simulated(words: Words, every_s: float) -> None:
         return
     print_result(found.result, out, perf_counter() - started)
     print_dose(found.dosed)
+    print_treatment(outcome.treatment, out)
     print_budget(found)
     if outcome.held is not None:
         say(f"Margin that the pair holds: {outcome.held}")
@@ -120,6 +123,36 @@ def print_dose(result: "DoseResult | None") -> None:
         print_rows(
             result.table(), "Accumulated dose", f"{prescription}10 % below: of the patients.\n{SHARES_NOTE}\n{NOTE}"
         )
+
+
+def print_treatment(treatment: "Treatment | None", out: "Path") -> None:
+    """The dose of the whole treatment and the shares of courses that keep its limits, where there are parts."""
+    if treatment is None:
+        return
+    from ptvkit.dose.result import NOTE
+    from ptvkit.report.treatment_page import parts_in_words
+    from ptvkit.report.words import SHARES_NOTE
+
+    target = next(iter(treatment.results.values()))
+    parts = parts_in_words(treatment)
+    for one in (target, *([] if target.physical is None else [target.physical])):
+        notes = "\n".join([SHARES_NOTE, *one.notes, NOTE])
+        print_rows(
+            one.table(), f"{'Absorbed dose' if one.quantity == 'physical' else one.quantity.upper()}: {parts}", notes
+        )
+    if treatment.limits:
+        rows = [("", "planned", "median", "worst tenth", "kept in"), *(limit_row(one) for one in treatment.limits)]
+        print_rows(
+            rows, f"Limits, of the simulated sum, in {out / 'treatment.html'}", "share of courses, 95 % interval"
+        )
+
+
+def limit_row(one: "LimitShare") -> tuple[str, ...]:
+    """A limit, what was planned, what courses give and how many keep it."""
+    name = f"{one.limit.structure} {one.limit.metric} {one.limit.goal}"
+    figures = (one.planned, one.median, one.worst_tenth)
+    values = ["not there" if gy is None else f"{gy:.2f} {one.limit.unit}" for gy in figures]
+    return (name, *values, "–" if one.kept is None else f"{one.kept:.3f}")
 
 
 def sds(left: "Residual") -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.dose.biology import LYMAN_SETS, MODEL, TUMOUR_SETS, Lyman, TumourControl, geud, ntcp, tcp
 from ptvkit.errors import DoseError
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ Source = Literal["dose", "coverage"]
 _NUMBER: Final = r"(\d+(?:\.\d+)?)"
 _LOW: Final = r"([0-4]?\d(?:\.\d+)?)"
 _HIGH: Final = r"([5-9]\d(?:\.\d+)?|100)"
-LEGAL: Final = "Dmin, Dmax, mean, D98, D2cc, D35mm3, D(V-35mm3), V95, V20Gy, V20Gy_cc"
+LEGAL: Final = "Dmin, Dmax, mean, D98, D2cc, D35mm3, D(V-35mm3), V95, V20Gy, V20Gy_cc, geud8, tcp_metastases"
+_ABOVE_0: Final = r"(?!0+(?:\.0+)?$)(\d+(?:\.\d+)?)"
+_BELOW_0: Final = r"(?!-0+(?:\.0+)?$)(-\d+(?:\.\d+)?)"
 GEOMETRIC: Final = (
     "covered volume is a geometric index: it shrinks the margin as the target grows and forgives a permanent miss of a"
     " large one; judge a margin by dmin, d98 or contained"
@@ -51,6 +54,8 @@ class Entry(NamedTuple):
         From `DoseMetrics` and the number, a float; or from a `CoverageResult`, an array (patients,).
     note : str
         What a result that uses it must add.
+    is_absolute : bool
+        Whether it needs doses in Gy, also where others are shares of the prescription.
     """
 
     form: str
@@ -60,6 +65,15 @@ class Entry(NamedTuple):
     source: Source
     compute: Callable[[Any, float], Any]
     note: str = ""
+    is_absolute: bool = False
+
+
+def _of_set(model: Callable[..., float], name: str) -> Callable[[Any, float], float]:
+    return lambda found, _: model(found, name)
+
+
+def _model(one: TumourControl | Lyman) -> str:
+    return f"{MODEL}; {one.source}; EQD2, α/β {one.alpha_beta_gy:g} Gy"
 
 
 REGISTRY: Final = (
@@ -81,6 +95,44 @@ REGISTRY: Final = (
     Entry(f"v{_NUMBER}gy", "V{} Gy", "%", "higher", "dose", lambda found, gy: 100 * found.volume_at(gy)),
     Entry(f"v{_NUMBER}gy_cc", "V{} Gy", "cc", "higher", "dose", lambda found, gy: found.volume_at_cc(gy)),
     Entry(f"v{_NUMBER}%?", "V{} %", "share", "higher", "dose", lambda found, percent: found.volume_above(percent)),
+    Entry(
+        f"geud{_ABOVE_0}", "gEUD a {}", "Gy", "lower", "dose", lambda found, a: geud(found, a), note=f"gEUD is {MODEL}"
+    ),
+    Entry(
+        f"geud{_BELOW_0}",
+        "gEUD a {}",
+        "Gy",
+        "higher",
+        "dose",
+        lambda found, a: geud(found, a),
+        note=f"gEUD is {MODEL}",
+    ),
+    *(
+        Entry(
+            f"tcp_{name}()",
+            f"TCP {name}",
+            "share",
+            "higher",
+            "dose",
+            _of_set(tcp, name),
+            note=_model(one),
+            is_absolute=True,
+        )
+        for name, one in TUMOUR_SETS.items()
+    ),
+    *(
+        Entry(
+            f"ntcp_{name}()",
+            f"NTCP {name}",
+            "share",
+            "lower",
+            "dose",
+            _of_set(ntcp, name),
+            note=_model(one),
+            is_absolute=True,
+        )
+        for name, one in LYMAN_SETS.items()
+    ),
     Entry("contained()", "contained", "share", "higher", "coverage", lambda result, _: (result.deepest_mm <= 0) * 1.0),
     Entry(
         "coverage()",

@@ -1,6 +1,6 @@
 """What a structure gets: the dose-volume histogram and its figures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.display import figure_of, html_of, line
 from ptvkit.dose.criteria import LEGAL, metric_named
-from ptvkit.dose.dose import Dose
+from ptvkit.dose.dose import Dose, Quantity
 from ptvkit.dose.points import Points, points_of
 from ptvkit.errors import DoseError
 from ptvkit.geometry.mask import Mask
@@ -44,6 +44,10 @@ class DoseMetrics:
     mean_gy : float
     prescription_gy : float or None
         For V95 and its like.
+    quantity : {"physical", "eqd2", "bed"}
+        What the doses are.
+    part_shares : (N,) array or None
+        Share of the volume that each dose belongs to; None where doses are the edges of bins.
     """
 
     name: str
@@ -54,6 +58,8 @@ class DoseMetrics:
     dmax_gy: float
     mean_gy: float
     prescription_gy: float | None = None
+    quantity: Quantity = "physical"
+    part_shares: Floats | None = None
 
     def __repr__(self) -> str:
         return line(
@@ -66,6 +72,13 @@ class DoseMetrics:
     def plot(self, **options: Any) -> Any:
         """The dose-volume histogram, a matplotlib figure; option `prescription_gy`."""
         return figure_of(self, **options)
+
+    @property
+    def parts(self) -> tuple[Floats, Floats]:
+        """Doses (N,), Gy, and the shares (N,) of the volume that get them: its parts, or the middles of its bins."""
+        if self.part_shares is not None:
+            return self.doses_gy, self.part_shares
+        return (self.doses_gy[1:] + self.doses_gy[:-1]) / 2, np.diff(self.share)
 
     def dose_at(self, share: float) -> float:
         """D at a share of the volume, Gy: at least this much is what that share gets; ``dose_at(0.98)`` is D98 %."""
@@ -158,7 +171,8 @@ class DoseMetrics:
         ----------
         metric : str
             ``Dmin``, ``Dmax``, ``mean``; ``D98``, ``D2cc``, ``D35mm3``, ``D(V-35mm3)`` in Gy; ``V20Gy`` in % and
-            ``V20Gy_cc`` in cc; ``V95``, of the prescription, as a share.
+            ``V20Gy_cc`` in cc; ``V95``, of the prescription, as a share; the models ``geud8`` or ``geud-10`` in Gy,
+            ``tcp_metastases`` and ``ntcp_rild_metastases`` (see `tcp`, `ntcp`) as shares.
 
         Raises
         ------
@@ -205,7 +219,8 @@ def dose_metrics(dose: Dose, structure: Mask | Region, shift_mm: ArrayLike = (0.
     points = points_of(region)
     inner, surface = dose.sample(points.inner + shift), dose.sample(points.surface + shift)
     check_covered(dose, structure.name, points, inner, surface)
-    return metrics_of(structure.name, inner, points.volume_cc, surface, prescription_gy=dose.prescription_gy)
+    found = metrics_of(structure.name, inner, points.volume_cc, surface, prescription_gy=dose.prescription_gy)
+    return replace(found, quantity=dose.quantity)
 
 
 def dvh(dose: Dose, structure: Mask | Region, *, step_gy: float = 0.1) -> tuple[Floats, Floats]:
@@ -258,8 +273,9 @@ def metrics_of(
     if bins is None:
         order = np.argsort(inner_gy, kind="stable")[::-1]
         doses, parts = inner_gy[order], volume_cc[order]
-        share = (np.cumsum(parts) - parts / 2) / total
+        share, part_shares = (np.cumsum(parts) - parts / 2) / total, parts / total
     else:
+        part_shares = None
         doses = np.linspace(most, least, bins + 1)
         share = np.r_[0.0, np.cumsum(histogram(inner_gy, volume_cc, least, most, bins)[::-1])] / total
     return DoseMetrics(
@@ -271,6 +287,7 @@ def metrics_of(
         dmax_gy=most,
         mean_gy=float(inner_gy @ volume_cc) / total,
         prescription_gy=prescription_gy,
+        part_shares=part_shares,
     )
 
 

@@ -1,6 +1,6 @@
 """What a target got over simulated courses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.display import figure_of, html_of, line
-from ptvkit.dose.criteria import KEPT, TABLED, Criterion, criterion_of, metric_named
+from ptvkit.dose.criteria import KEPT, TABLED, Criterion, Entry, criterion_of, metric_named
 from ptvkit.dose.dose import Quantity
 from ptvkit.dose.metrics import DoseMetrics
 from ptvkit.errors import DoseError
@@ -49,8 +49,10 @@ class DoseResult:
     lesions : tuple of DoseResult
         The same for each lesion, the largest first; empty in a lesion's own.
     fractions, samples, seed : int
-    quantity : {"physical", "eqd2"}
-        What the doses are: absorbed dose, or EQD2 formed in each fraction and summed.
+    quantity : {"physical", "eqd2", "bed"}
+        What the doses are: absorbed dose, or EQD2 or BED formed in each fraction and summed.
+    physical : DoseResult or None
+        Absorbed dose of the same courses beside a biologically weighted one, where it was kept.
     """
 
     name: str
@@ -66,6 +68,7 @@ class DoseResult:
     samples: int = 1
     seed: int = 0
     quantity: Quantity = "physical"
+    physical: "DoseResult | None" = None
 
     def __repr__(self) -> str:
         counts = f"{self.patients} patients × {self.fractions} fractions"
@@ -86,12 +89,22 @@ class DoseResult:
     def metric(self, name: str) -> Floats:
         """A metric of the accumulated dose for each patient (patients,): ``dmin_gy``, or ``dmin``, ``Dmin``, ``D98%``.
 
+        With a biologically weighted result ``dmin`` is ``dmin_eqd2_gy``, ``dmin_gy`` is of absorbed dose, if kept.
+
         Raises
         ------
         DoseError
             When there is no such metric; the message has the legal ones.
         """
+        if name not in self.metrics and self.physical is not None and name in self.physical.metrics:
+            return self.physical.metrics[name]
         return self.metrics[self._key(name)]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be said of some of its metrics: which are models, and of what source."""
+        known = {key: _entry_of(key) for key in self.metrics}
+        return tuple(f"{key}: {entry.note}" for key, entry in known.items() if entry is not None and entry.note)
 
     def _key(self, name: str) -> str:
         if name in self.metrics:
@@ -101,7 +114,7 @@ class DoseResult:
         except DoseError:
             key = name
         if key not in self.metrics:
-            why = "; v95 needs prescription_gy" if key == "v95" else ""
+            why = "; v95 needs prescription_gy" if key == "v95" else "; others are kept when they are named in metrics"
             raise DoseError(f"metric {name!r}: use one of {', '.join(self.metrics)}{why}")
         return key
 
@@ -153,7 +166,7 @@ class DoseResult:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         count = f"{self.patients} patients × {self.fractions} fractions × {self.samples} times; 95 % intervals; {NOTE}"
-        return "\n".join([*lines, count])
+        return "\n".join([*lines, count, *self.notes])
 
     def _row(self) -> tuple[str, ...]:
         known = self.prescription_gy is not None
@@ -182,11 +195,22 @@ def column_of(name: str, quantity: Quantity) -> str:
     return f"{name}_gy" if quantity == "physical" else f"{name}_{quantity}_gy"
 
 
-def figures_of(found: DoseMetrics, quantity: Quantity = "physical") -> dict[str, float]:
-    """The metrics that a result keeps, of one patient."""
-    known = [metric_named(name) for name in KEPT]
+def _entry_of(column: str) -> Entry | None:
+    plain = column.removesuffix("_gy")
+    for quantity in ("_eqd2", "_bed"):
+        plain = plain.removesuffix(quantity)
+    try:
+        return metric_named(plain).entry
+    except DoseError:
+        return metric_named(column).entry
+
+
+def figures_of(found: DoseMetrics, quantity: Quantity = "physical", more: Sequence[str] = ()) -> dict[str, float]:
+    """The metrics that a result keeps, of one patient, and `more` of them; models only of the dose that they are of."""
+    known = [metric_named(name) for name in (*KEPT, *more)]
+    known = [metric for metric in known if quantity == "eqd2" or not metric.entry.is_absolute]
     return {
         column_of(metric.name, quantity): metric.of_dose(found)
         for metric in known
-        if metric.unit != "share" or found.prescription_gy is not None
+        if metric.unit != "share" or metric.entry.is_absolute or found.prescription_gy is not None
     }

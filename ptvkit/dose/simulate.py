@@ -214,11 +214,11 @@ def _blur(dose: Dose, part: Points, centre: Floats, angle: float, least: Floats,
     points = np.concatenate([part.inner, part.surface])
     room = angle * float(np.linalg.norm(points - centre, axis=1).max())
     low, high = points.min(axis=0) - room, points.max(axis=0) + room
-    _warn_of_edge(dose, low + least, high + most)
+    warn_of_edge(dose, low + least, high + most)
     return blur_of(dose, low, high, least, most)
 
 
-def _warn_of_edge(dose: Dose, low_mm: Floats, high_mm: Floats) -> None:
+def warn_of_edge(dose: Dose, low_mm: Floats, high_mm: Floats) -> None:
     """Say so when displaced targets may leave the dose's grid where it still has dose."""
     corners = np.array([[(low_mm, high_mm)[bit][axis] for axis, bit in enumerate(b)] for b in np.ndindex(2, 2, 2)])
     index = dose.grid.to_index(corners)
@@ -244,7 +244,7 @@ def _planned(
     for part, sampled in zip(lesions, doses, strict=True):
         check_covered(dose, target.name, part, *sampled)
     prescription = None if dose.prescription_gy is None else float(weighted(np.array([dose.prescription_gy]))[0])
-    return _metrics(lesions, names, [(weighted(a), weighted(b)) for a, b in doses], prescription)
+    return metrics_by_lesion(lesions, names, [(weighted(a), weighted(b)) for a, b in doses], prescription)
 
 
 def _weighted(gy: Floats, fractions: int, alpha_beta_gy: float | None) -> Floats:
@@ -258,7 +258,7 @@ def _weighted(gy: Floats, fractions: int, alpha_beta_gy: float | None) -> Floats
     return eqd2_of_fractions(gy / fractions, alpha_beta_gy) * (fractions / len(gy))
 
 
-def _metrics(
+def metrics_by_lesion(
     lesions: Sequence[Points],
     names: Sequence[str],
     doses: Sequence[tuple[Floats, Floats]],
@@ -299,7 +299,7 @@ def accumulated(ready: PreparedDose, drawn: Drawn) -> tuple[DoseMetrics, ...]:
     """What one patient's target gets over his course: all lesions together, then each where there are several."""
     shifts, turns = drawn.shifts_mm[0], None if drawn.sample_turns is None else drawn.sample_turns[0]
     doses = [_accumulated(ready, which, shifts, turns) for which in range(len(ready.lesions))]
-    return _metrics(ready.lesions, ready.names, doses, ready.planned[0].prescription_gy)
+    return metrics_by_lesion(ready.lesions, ready.names, doses, ready.planned[0].prescription_gy)
 
 
 def _accumulated(ready: PreparedDose, which: int, shifts_mm: Floats, turns: Floats | None) -> tuple[Floats, Floats]:
@@ -316,12 +316,12 @@ def _accumulated(ready: PreparedDose, which: int, shifts_mm: Floats, turns: Floa
     else:
         away = points - ready.centre_mm
         each = zip(turns, shifts_mm, strict=True)
-        of_fractions = np.stack([_turned_mean(blur, away, ready.centre_mm, turn, shift) for turn, shift in each])
+        of_fractions = np.stack([turned_mean(blur, away, ready.centre_mm, turn, shift) for turn, shift in each])
     mean = _weighted(of_fractions, len(shifts_mm), ready.alpha_beta_gy)
     return mean[: len(part.inner)], mean[len(part.inner) :]
 
 
-def _turned_mean(blur: Blur, away: Floats, centre: Floats, turns: Floats, shifts_mm: Floats) -> Floats:
+def turned_mean(blur: Blur, away: Floats, centre: Floats, turns: Floats, shifts_mm: Floats) -> Floats:
     """Mean dose (N,) over the times of one fraction, at points that are turned about a centre, then displaced."""
     if len(turns) == 1:
         return blur.mean(away @ turns[0].T + centre, shifts_mm)

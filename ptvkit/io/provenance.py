@@ -25,6 +25,7 @@ TABLE_SCHEMAS: Final = {
     "results.csv": "ptvkit-results-table/1",
     "sensitivity.csv": "ptvkit-sensitivity-table/1",
     "tornado.csv": "ptvkit-tornado-table/1",
+    "treatment.csv": "ptvkit-treatment-table/1",
 }
 """Schema and version of each table, by file name; the JSON file that lists the table names it."""
 DVH_TABLE_SCHEMA: Final = "ptvkit-dvh-table/1"

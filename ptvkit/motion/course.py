@@ -1,6 +1,6 @@
 """A course of treatment: all that displaces the target, as one value that everything shares."""
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -190,10 +190,12 @@ def draw_block(
     samples: int,
     centre_mm: Floats,
     kept: Container[str] | None = None,
+    shared: Mapping[str, tuple[int, int]] | None = None,
 ) -> Drawn:
     """Displacements of one block of patients, the first `patients` of it.
 
-    With `kept` only these `components` displace and the others are 0; all random draws stay the same.
+    With `kept` only these `components` displace and the others are 0; all random draws stay the same. `shared` names
+    set-up errors whose systematic part is drawn as that of another course: its seed, and the error's place there.
     """
 
     def stream(*key: int) -> np.random.Generator:
@@ -202,7 +204,10 @@ def draw_block(
     def there(component: str) -> float:
         return 1.0 if kept is None or component in kept else 0.0
 
-    parts, turns = _set_up(course, stream, centre_mm, there)
+    elsewhere = {
+        name: np.random.default_rng([other, block, 0, place]) for name, (other, place) in (shared or {}).items()
+    }
+    parts, turns = _set_up(course, stream, centre_mm, there, elsewhere)
     moved, drift = None, []
     if course.breathing is not None:
         rng = Streams(stream(2, 0), stream(2, 1), stream(2, 2))
@@ -276,11 +281,12 @@ def _set_up(
     stream: Callable[..., np.random.Generator],
     centre_mm: Floats,
     there: Callable[[str], float],
+    shared: Mapping[str, np.random.Generator],
 ) -> tuple[list[Part], Floats]:
     """The set-up errors' parts and their rotations; a pivot away from the target displaces it too."""
     parts, turns = [], np.zeros((BLOCK, course.fractions, 3))
     for index, error in enumerate(course.setup):
-        shift, turn = draw(error, BLOCK, course.fractions, stream(0, index))
+        shift, turn = draw(error, BLOCK, course.fractions, stream(0, index), shared.get(error.name))
         parts.append(Part(error.name, error.seen_by, shift * there(error.name)))
         if not error.turns:
             continue

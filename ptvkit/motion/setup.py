@@ -84,13 +84,19 @@ class SetupError:
 
 
 def draw(
-    error: SetupError, patients: int, fractions: int, rng: np.random.Generator
+    error: SetupError,
+    patients: int,
+    fractions: int,
+    rng: np.random.Generator,
+    shared: np.random.Generator | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Displacements and rotation vectors, both (patients, fractions, 3), mm and radians.
 
-    Always as many numbers are drawn, so that courses that differ in their SDs alone see the same luck.
+    Always as many numbers are drawn, so that courses that differ in their SDs alone see the same luck. With `shared`
+    what a patient keeps is drawn from it.
     """
-    systematic = rng.standard_normal((patients, 1, 6))
+    own = rng.standard_normal((patients, 1, 6))
+    systematic = own if shared is None else shared.standard_normal((patients, 1, 6))
     random = rng.standard_normal((patients, fractions, 6))
     shift = systematic[..., :3] * vector(error.systematic_mm) + random[..., :3] * vector(error.random_mm)
     trend = rng.standard_normal((patients, 1, 3)) * vector(error.trend_mm)

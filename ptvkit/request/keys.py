@@ -39,7 +39,10 @@ def with_values(content: Mapping[str, Any], values: Mapping[str, Any], source: s
 def _remove(table: dict[str, Any], steps: Sequence[str]) -> None:
     here: Any = table
     for step in steps[:-1]:
-        here = here.get(step) if isinstance(here, dict) else None
+        if isinstance(here, list):
+            here = next((one for one in here if isinstance(one, dict) and one.get("name", "set-up") == step), None)
+        else:
+            here = here.get(step) if isinstance(here, dict) else None
     if isinstance(here, dict):
         here.pop(steps[-1], None)
 

@@ -11,7 +11,10 @@ from ptvkit.errors import FileError
 from ptvkit.io.columns import decoded
 from ptvkit.io.files import open_input
 
-BUILT_IN: Final = {"liver-protocol": "liver-protocol.toml"}
+BUILT_IN: Final = {
+    "liver-protocol": "liver-protocol.toml",
+    "liver-protocol-two-parts": "liver-protocol-two-parts.toml",
+}
 """Built-in study files by name."""
 MOST_BYTES: Final = 10_000_000
 

@@ -48,7 +48,7 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
-    """Request: cases, targets, errors, guidance, breathing, dose, criteria, simulation, sweep, output.
+    """Request: cases, targets, errors, guidance, breathing, dose or parts, criteria, simulation, sweep, output.
 
     Make one with `Request.load`.
 
@@ -256,7 +256,9 @@ def _beside(file: Path) -> Callable[[str, Names], str]:
 
 
 def _file_of(text: str) -> str:
-    """File or mask folder of a structure."""
+    """File or mask folder of a structure; the phantom is a file of all its structures."""
+    if text.startswith(PHANTOM) and not _exists(text):
+        return PHANTOM.removesuffix(":")
     folder = text.rpartition(":")[0]
     return next((one for one in (text, folder) if one and _exists(one)), None) or str(StructureRef.parse(text).path)
 

@@ -241,6 +241,42 @@ class DoseTable(Table):
     covers: float | None = None
 
 
+class PartTable(DoseTable):
+    """``[[parts]]``: a `Part` of a treatment, with a dose as ``[dose]`` has it."""
+
+    name: str
+    fractions: int
+    fraction_s: float | None = None
+    fraction_gy: float | None = None
+    # what its dose conforms to, and what `covers` is a share of; by default the case's PTV
+    structure: StructureName | None = None
+    margin: MarginValue = 0.0
+    # of a new planning CT
+    frame: str | None = None
+    transform: list[list[float]] | None = None
+    # in place of what all parts have
+    errors: list[ErrorTable] | None = None
+    guidance: GuidanceTable | None = None
+    breathing: BreathingTable | None = None
+
+
+class OrganTable(Table):
+    """``[treatment.structures.NAME]``: what gets dose beside the CTV."""
+
+    structure: StructureName
+    alpha_beta_gy: float | None = None
+
+
+class TreatmentTable(Table):
+    """``[treatment]``: what the parts have in common."""
+
+    shared: list[str] = []
+    alpha_beta_gy: float | None = None
+    quantity: Literal["eqd2", "bed"] = "eqd2"
+    metrics: list[str] = []
+    structures: dict[str, OrganTable] = {}
+
+
 class LimitTable(Table):
     """``[[limits]]``: a `DoseLimit`."""
 
@@ -248,6 +284,7 @@ class LimitTable(Table):
     metric: str
     at_most: float | None = None
     at_least: float | None = None
+    quantity: Literal["physical", "eqd2", "bed"] = "physical"
 
 
 class LimitsFile(Table):
@@ -317,6 +354,9 @@ class Tables(Table):
     intrafraction: IntrafractionTable | None = None
     shape_change: ShapeChangeTable | None = None
     dose: DoseTable | None = None
+    parts: list[PartTable] = []
+    treatment: TreatmentTable | None = None
+    limits: list[LimitTable] = []
     criteria: CriteriaTable = CriteriaTable()
     simulation: SimulationTable = SimulationTable()
     sweep: SweepTable | None = None

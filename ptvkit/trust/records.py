@@ -10,7 +10,7 @@ from typing import Any, Final
 from ptvkit.errors import FileError
 from ptvkit.io.files import open_input
 
-RESULTS: Final = ("targets.json", "coverage.json", "dose.json", "lesions.json")
+RESULTS: Final = ("targets.json", "coverage.json", "dose.json", "lesions.json", "treatment.json")
 """File names of results. An unreadable file of such a name is damaged; other JSON files are ignored."""
 ENDINGS: Final = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".stl", ".dcm")
 """File endings of derived files with a sidecar; to be extended with every new format."""

@@ -82,5 +82,5 @@ def closeup_of(plan: Plan, case: Case, cell: Cell) -> Closeup:
             samples=ask.samples,
             prepared=ready,
         ),
-        dosed=dosed(request, ctv, ptv, course, seed, patients),
+        dosed=dosed(request, ctv, ptv, course, seed, patients)[0],
     )

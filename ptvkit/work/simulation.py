@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ from ptvkit.work.patients import PATIENTS, write_patients
 from ptvkit.work.reading import read_by
 from ptvkit.work.structures import structures_of
 from ptvkit.work.targets import named_files, output_folder
+from ptvkit.work.treatment import OUTPUTS as TREATMENT_OUTPUTS
+from ptvkit.work.treatment import Treatment, check_parts, treatment_of, write_treatment_files
 from ptvkit.work.values import course_of, dose_of, require_motion
 from ptvkit.work.workspace import Workspace
 
@@ -38,6 +41,7 @@ OUTPUTS: Final = (
     *(f"coverage_{name}.png" for name in ("budget", "course", "map", "misses")),
     *(f"dose_{name}.png" for name in ("dvh", "population", "map")),
     *(f"{name}{more}" for name in MAPS for more in ("", ".json")),
+    *TREATMENT_OUTPUTS,
 )
 """All names that a simulation may write."""
 BEAM_TIME: Final = ("minutes", "mean_mm", "systematic_mm", "random_mm", "margin_mm")
@@ -53,12 +57,12 @@ SIMULATION: Final = Consumer(
     name="simulate",
     reads=(
         *("cases", "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "simulation"),
-        *("output.pictures", "output.maps", "output.patients"),
+        *("parts", "treatment", "limits", "output.pictures", "output.maps", "output.patients", "output.page"),
     ),
 )
 PASSED_OVER: Final = (
     *(f"targets.{key}" for key in ("eval_limit", "eval_depth_mm", "eval_avoid", "organ", "grid", "pad", "allow_cut")),
-    *(f"output.{key}" for key in ("page", "picture", "rtstruct", "bids")),
+    *(f"output.{key}" for key in ("picture", "rtstruct", "bids")),
 )
 
 
@@ -70,7 +74,9 @@ class SimulationOutcome:
     ----------
     folder : Path
     simulation : Simulation
-        The figures.
+        The figures; of a treatment those of the part that is aimed at the PTV.
+    treatment : Treatment or None
+        Doses of all parts, where the request has some.
     notes : tuple of str
         What is worth knowing and no warning: tables that were not read, grids that differ.
     warned : tuple of str
@@ -82,6 +88,7 @@ class SimulationOutcome:
 
     folder: Path
     simulation: Simulation
+    treatment: Treatment | None = None
     notes: tuple[str, ...] = ()
     warned: tuple[str, ...] = ()
     held: HeldMargin | None = None
@@ -97,6 +104,8 @@ def run_simulation(
     request: Request, out: str | os.PathLike[str], *, progress: Stage | None = None
 ) -> SimulationOutcome:
     """Simulate courses of treatment of one case, and write ``coverage.json`` and what belongs to it.
+
+    With ``[[parts]]`` the doses of a whole treatment are accumulated too, in ``treatment.json`` and on its page.
 
     CTV and PTV come from ``cases.ctv`` and ``cases.ptv``, or are made from ``cases.gtv`` with the margins of
     ``[targets]``.
@@ -151,6 +160,7 @@ def one_case(request: Request) -> tuple[tuple[str, ...], Request]:
     FileError
         When there is none, or a key is not read.
     """
+    check_parts(request)
     table = request.tables.cases
     has_both = table.ctv is not None and table.ptv is not None
     if not has_both and (table.ctv is not None or table.ptv is not None):
@@ -191,9 +201,15 @@ def _simulated(
         precision=ask.precision,
         dose=dose_of(request, ptv),
     )
+    treatment = None
+    if request.tables.parts:
+        with nullcontext() if progress is None else progress("treatment") as told:
+            treatment = treatment_of(request, ctv, ptv, seed=ask.seed, progress=told)
+        notes = (*notes, *(one.words for one in treatment.limits if one.planned is None))
     outcome = SimulationOutcome(
         folder=folder,
         simulation=found,
+        treatment=treatment,
         notes=notes,
         warned=tuple(warned),
         held=None if request.tables.cases.ctv is None else margin_between(ctv, ptv),
@@ -234,6 +250,16 @@ def _write(request: Request, outcome: SimulationOutcome, structures: dict[str, S
         if found.dosed is not None:
             write_dose_result(
                 found.dosed, stage, home=folder, provenance=provenance, asked=request.content, warnings=said
+            )
+        if outcome.treatment is not None:
+            write_treatment_files(
+                outcome.treatment,
+                stage,
+                home=folder,
+                provenance=provenance,
+                asked=request.content,
+                warnings=said,
+                page=wanted.page,
             )
         if wanted.patients:
             write_patients(found.result, found.dosed, stage)

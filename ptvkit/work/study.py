@@ -22,6 +22,7 @@ from ptvkit.work.schedule import Key, Schedule, TaskProgress, carry_out
 from ptvkit.work.sensitivity import Sensitivity, sensitivity_of, write_sensitivity
 from ptvkit.work.study_table import FAILED_LATER, Records, joined, rows_of
 from ptvkit.work.study_tasks import COMPUTED, Task, carry_out_task, identities, tasks_of
+from ptvkit.work.treatment import check_parts
 from ptvkit.work.values import course_of
 
 JOURNAL: Final = "study"
@@ -32,7 +33,7 @@ STUDY: Final = Consumer(
     name="a study",
     reads=(
         *("cases", "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "simulation", "sweep"),
-        "output.page",
+        *("parts", "treatment", "limits", "output.page"),
         *(
             f"targets.{key}"
             for key in ("ctv", "ptv", "motion", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")
@@ -157,6 +158,7 @@ def plan_study(study: Asked, out: str | os.PathLike[str] | None = None) -> Plan:
         When the request, a case list or a sweep cannot be used, or has a key that a study does not read.
     """
     request = study if isinstance(study, Request) else Request.load(study)
+    check_parts(request)
     notes = read_by(request, STUDY, PASSED_OVER)
     for key in {} if request.tables.sweep is None else request.tables.sweep.parameters:
         if not STUDY.reads_key(key):

@@ -27,7 +27,8 @@ from ptvkit.request.request import Request
 from ptvkit.request.sweep import Cell
 from ptvkit.values import number, whole
 from ptvkit.work.journal import Record
-from ptvkit.work.structures import ctv_and_ptv, read_named
+from ptvkit.work.structures import Reader, ctv_and_ptv, read_named
+from ptvkit.work.treatment import columns_of, treatment_of
 from ptvkit.work.values import course_of, dose_of
 from ptvkit.work.workspace import CaseValues, Workspace
 
@@ -40,7 +41,10 @@ MOST_COURSES: Final = 64
 MOTION: Final = "targets.motion"
 SHAPING: Final = ("cases", "targets")
 """Tables that say what the targets are; all others say what displaces them, or with what dose."""
-COMPUTED: Final = (*SHAPING, "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "simulation")
+COMPUTED: Final = (
+    *(*SHAPING, "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "parts", "treatment"),
+    *("limits", "simulation"),
+)
 """Tables that figures depend on."""
 
 
@@ -185,6 +189,7 @@ def run_task(request: Request, task: Task, kept: CaseValues, inputs: InputFiles)
         When the case, or a cell's value, cannot be used.
     """
     requests = [request_of(request, task.case, cell.values) for cell in task.cells]
+    read = partial(_read_once, kept)
     first = requests[0]
     seed, course = seed_of(first, task.case), course_of(first)
     made = partial(_ready, request, task, seed, kept)
@@ -192,8 +197,8 @@ def run_task(request: Request, task: Task, kept: CaseValues, inputs: InputFiles)
     results = _simulated([one.prepared for one in ready], course, first, seed)
     rows: list[tuple[int, Row]] = []
     for cell, own, one, result in zip(task.cells, requests, ready, results, strict=True):
-        dose = dosed(own, one.ctv, one.ptv, course, seed, result.patients)
-        rows += [(cell.number, row) for row in _rows(task.case, cell, one.volumes, result, dose)]
+        dose, limits = dosed(own, one.ctv, one.ptv, course, seed, result.patients, read)
+        rows += [(cell.number, row | limits) for row in _rows(task.case, cell, one.volumes, result, dose)]
     return rows
 
 
@@ -231,7 +236,7 @@ def _block(
 
 def _ready(study: Request, task: Task, seed: int, kept: CaseValues, own: Request) -> Ready:
     """Targets of a cell, prepared for all courses of the study."""
-    ctv, ptv, volumes = ctv_and_ptv(own, lambda name: kept.get(f"structure {name}", partial(read_named, name)))
+    ctv, ptv, volumes = ctv_and_ptv(own, partial(_read_once, kept))
     ctv = filled(ctv)
     courses = kept.get("courses", lambda: [course_of(request_of(study, task.case, values)) for values in task.courses])
     centre = centroid(ctv)
@@ -240,14 +245,28 @@ def _ready(study: Request, task: Task, seed: int, kept: CaseValues, own: Request
     return Ready(ctv, ptv, prepare(ctv, ptv, [], seed=seed, reach_mm=reach), volumes)
 
 
+def _read_once(kept: CaseValues, name: str) -> Structure:
+    return kept.get(f"structure {name}", partial(read_named, name))
+
+
 def dosed(
-    request: Request, ctv: Structure, ptv: Structure, course: Course, seed: int, patients: int
-) -> DoseResult | None:
-    """The dose that a target accumulates, where the study has one."""
+    request: Request,
+    ctv: Structure,
+    ptv: Structure,
+    course: Course,
+    seed: int,
+    patients: int,
+    read: Reader = read_named,
+) -> tuple[DoseResult | None, dict[str, float]]:
+    """The dose that a target accumulates, where the study has one; of a treatment, in which share limits are kept."""
+    if request.tables.parts:
+        treatment = treatment_of(request, ctv, ptv, seed=seed, patients=patients, read=read)
+        target = next(iter(treatment.results.values()))
+        return target.physical or target, columns_of(treatment)
     dose = dose_of(request, ptv)
     if dose is None:
-        return None
-    return simulate_dose(dose, ctv, course, patients=patients, seed=seed, samples=request.tables.simulation.samples)
+        return None, {}
+    return simulate_dose(dose, ctv, course, patients=patients, seed=seed, samples=request.tables.simulation.samples), {}
 
 
 def _rows(

@@ -29,35 +29,53 @@ OF_WAVE: Final = ("amplitude_sd_mm", "amplitude_correlation", "period_s", "n", "
 
 
 def course_of(request: Request) -> Course:
-    """The course that a request describes; traces are read.
+    """The course that a request describes; traces are read. Of a treatment, the last part that is aimed at the PTV.
 
     Raises
     ------
     FileError, MotionError
         Naming the table whose value cannot be used.
     """
+    if request.tables.parts:
+        return course_of(request_of_part(request, part_at_ptv(request)))
     study, source = request.tables, request.source
     setup = [
-        _made(source, f"[[errors]] {number}", partial(SetupError, **table.model_dump()))
+        made_from(source, f"[[errors]] {number}", partial(SetupError, **table.model_dump()))
         for number, table in enumerate(study.errors, start=1)
     ]
     guidance = breathing = None
     if study.guidance is not None:
-        guidance = _made(source, "[guidance]", partial(ImageGuidance, **study.guidance.model_dump()))
+        guidance = made_from(source, "[guidance]", partial(ImageGuidance, **study.guidance.model_dump()))
     if study.breathing is not None:
         motion = None if study.targets is None else study.targets.motion
-        breathing = _made(source, "[breathing]", partial(_breathing, study.breathing, motion))
+        breathing = made_from(source, "[breathing]", partial(_breathing, study.breathing, motion))
     within = None
     if study.intrafraction is not None:
-        within = _made(source, "[intrafraction]", partial(Intrafraction, **study.intrafraction.model_dump()))
+        within = made_from(source, "[intrafraction]", partial(Intrafraction, **study.intrafraction.model_dump()))
     grown = None
     if study.shape_change is not None:
-        grown = _made(source, "[shape_change]", partial(ShapeChange, **study.shape_change.model_dump()))
+        grown = made_from(source, "[shape_change]", partial(ShapeChange, **study.shape_change.model_dump()))
     asked = study.simulation
     course = partial(
         Course, shape_change=grown, setup=setup, guidance=guidance, breathing=breathing, intrafraction=within
     )
-    return _made(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
+    return made_from(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
+
+
+def part_at_ptv(request: Request) -> int:
+    """Place of the last part that is aimed at the PTV; of the last part where none is."""
+    aimed = [place for place, part in enumerate(request.tables.parts) if part.structure is None]
+    return aimed[-1] if aimed else len(request.tables.parts) - 1
+
+
+def request_of_part(request: Request, place: int) -> Request:
+    """The request of one part alone: its fractions, and its own errors, guidance and breathing where it has some."""
+    table, content = request.tables.parts[place], request.content["parts"][place]
+    own: dict[str, Any] = {key: content[key] for key in ("errors", "guidance", "breathing") if key in content}
+    own |= {"parts": None, "treatment": None, "limits": None, "simulation.fractions": table.fractions}
+    if table.fraction_s is not None:
+        own["simulation.fraction_s"] = table.fraction_s
+    return request.with_values(own)
 
 
 def require_motion(course: Course) -> None:
@@ -81,7 +99,7 @@ def dose_of(request: Request, ptv: Structure) -> Dose | None:
         Naming the table whose value cannot be used.
     """
     table = request.tables.dose
-    return None if table is None else _made(request.source, "[dose]", partial(_dose, table, ptv))
+    return None if table is None else made_from(request.source, "[dose]", partial(_dose, table, ptv))
 
 
 IDEALISED: Final = {"penumbra_mm", "edge_level", "prescribed_to"}
@@ -104,7 +122,13 @@ def _dose(table: DoseTable, ptv: Structure) -> Dose:
     return prescribe(dose, ptv, table.prescription_gy, table.covers)
 
 
-def _made(source: str, where: str, make: Callable[[], Value]) -> Value:
+def made_from(source: str, where: str, make: Callable[[], Value]) -> Value:
+    """A value of a table; what cannot be used names the table.
+
+    Raises
+    ------
+    MotionError, DoseError
+    """
     try:
         return make()
     except (MotionError, DoseError) as error:

@@ -40,7 +40,8 @@ def test_of_coverage(dosed: pk.DoseResult) -> None:
 
 def test_every_entry_has_a_name_that_finds_it() -> None:
     words = ["Dmin", "Dmax", "mean", "D2", "D98", "D2cc", "D35mm3", "D(V-35mm3)", "V20Gy", "V20Gy_cc", "V95"]
-    found = [metric_named(word).entry for word in [*words, "contained", "coverage"]]
+    models = ["geud8", "geud-10", "tcp_metastases", "tcp_metastases_poisson", "tcp_hcc", "ntcp_rild_metastases"]
+    found = [metric_named(word).entry for word in [*words, *models, "ntcp_rild_hcc", "contained", "coverage"]]
     assert found == list(REGISTRY)
     assert [metric_named(word).entry.better for word in ("D2", "D98", "Dmax")] == ["lower", "higher", "lower"]
 
