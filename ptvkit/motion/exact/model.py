@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ptvkit.errors import MotionError
+from ptvkit.geometry.components import parts
 from ptvkit.geometry.region import Region
 from ptvkit.motion.course import Course
 from ptvkit.motion.coverage import Prepared, prepare
 from ptvkit.motion.estimate import Estimate
-from ptvkit.motion.exact.allowed import Allowed, Kept, drifting, inside_at, kept, lattice
+from ptvkit.motion.exact.allowed import FAR_MM, Allowed, Kept, drifting, inside_at, kept, lattice
 from ptvkit.motion.exact.axis import Axis
 from ptvkit.motion.exact.breaths import Masses, highest_breath, planned_heights, random_moment
 from ptvkit.motion.exact.engine import NO_LINE, Kernels, Line, axes_of, contained, density, in_chunks, kernels
 from ptvkit.motion.exact.matched import Patients
 from ptvkit.motion.exact.quadrature import patients_of, reference_on_lattice
-from ptvkit.motion.exact.sources import Sources, sources_of
+from ptvkit.motion.exact.sources import Group, Sources, sources_of
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -65,6 +66,19 @@ class Model:
     seed: int
     precision: float
     ready: Prepared | None = None
+
+    def with_course(self, course: Course) -> "Model":
+        """Another course on the same target; what depends on breathing alone is kept where breathing is the same."""
+        other = replace(self, course=course, sources=sources_of(course))
+        same = course.breathing is self.course.breathing and course.fraction_s == self.course.fraction_s
+        if same and "high" in self.__dict__:
+            other.__dict__["high"] = self.high
+        return other
+
+    @cached_property
+    def parts(self) -> tuple[Region, ...]:
+        """The target's lesions, the largest first."""
+        return tuple(parts(self.ctv))
 
     @cached_property
     def wide(self) -> Prepared:
@@ -155,7 +169,7 @@ class Model:
         """Depths on a lattice of shifts, of all lesions together or of one (by number, from 0)."""
         tight = lesion is None and tolerance_mm == 0
         ready = self.near if tight else self.wide
-        part = self.ctv if lesion is None else ready.lesions[lesion].ctv
+        part = self.ctv if lesion is None else self.parts[lesion]
         low, high = self._box(part, tolerance_mm)
         room = 2.0 + room_mm
         first = np.floor((low - room) / DEPTH_STEP_MM).astype(np.int64)
@@ -209,7 +223,18 @@ class Model:
     def contained(
         self, lesion: int | None = None, tolerance_mm: float = 0.0, progress: Progress | None = None
     ) -> "Answer":
-        """Share of patients contained: points until the standard error will do, then finer lattices."""
+        """Share of patients contained, of all lesions together or of one (by number, from 0); worked out once."""
+        key = (lesion, tolerance_mm)
+        if key not in self._answers:
+            self._answers[key] = self._contained(lesion, tolerance_mm, progress)
+        return self._answers[key]
+
+    @cached_property
+    def _answers(self) -> "dict[tuple[int | None, float], Answer]":
+        return {}
+
+    def _contained(self, lesion: int | None, tolerance_mm: float, progress: Progress | None) -> "Answer":
+        """Points until the standard error will do, then finer lattices."""
         allowed = self.allowed(lesion, tolerance_mm)
         rough, count = STEPS_MM[0], FIRST_POINTS
         wanted = self.precision / (2 * _student())
@@ -233,6 +258,7 @@ class Model:
         value = float(np.clip(shares.mean() + at - base, 0.0, 1.0))
         return Answer(value, error, step, float(moved), count if len(shares) > 1 else 1)
 
+    @cached_property
     def moments(self) -> list[tuple[Estimate, Estimate]]:
         """Covered volume that is lost, and time outside: of the target, then of each lesion."""
         sets = self.patients(LOSS_POINTS)
@@ -335,12 +361,12 @@ def model_of(
 
 def _lost_at(table: Allowed, step: float, amplitude: Floats, heights: Masses) -> Kept:
     """Lost volume averaged over the moments of a fraction displaced by each node; beyond the table, none."""
-    low = np.floor(-np.abs(amplitude).max() * 0 + table.first * table.step / step).astype(np.int64)
+    low = np.floor(table.first * table.step / step).astype(np.int64)
     shape = np.array(table.depth_mm.shape)
     total = np.zeros(tuple(shape))
     for at, mass in zip(heights.at, heights.mass, strict=True):
         moved = table.on(low, shape, step, amplitude * at)
-        total += mass * np.where(moved < 900, np.clip(moved, 0.0, 1.0), 0.0)
+        total += mass * np.where(moved < FAR_MM, np.clip(moved, 0.0, 1.0), 0.0)
     return Kept(step, low, total, 0.0)
 
 
@@ -364,7 +390,7 @@ def _drift_shares(sources: Sources) -> list[tuple[float, float]]:
     return [(float(x + 1) / 2, float(w) / 2) for x, w in zip(nodes, weights, strict=True)]
 
 
-def _with_drift(sources: Sources, share: float):
+def _with_drift(sources: Sources, share: float) -> Group:
     return sources.unseen._replace(random=np.hypot(sources.unseen.random, share * sources.drift.random))
 
 
