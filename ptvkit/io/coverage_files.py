@@ -11,6 +11,8 @@ from ptvkit.io.provenance import Provenance, file_entry, record, write_json, wri
 from ptvkit.io.tables import write_table
 from ptvkit.motion.cost import Cost
 from ptvkit.motion.estimate import Estimate
+from ptvkit.motion.exact.derivatives import Derivatives
+from ptvkit.motion.exact.result import ExactCoverage
 from ptvkit.motion.maps import ProbabilityMaps
 from ptvkit.motion.residuals import Residual
 from ptvkit.motion.result import LETTERS, NOTE, CoverageResult
@@ -18,6 +20,7 @@ from ptvkit.text import csv_text
 
 SCHEMA: Final = "ptvkit-coverage/1"
 TOLERANCES_MM: Final = (0.0, 1.0, 2.0, 3.0, 5.0)
+EXACT_TOLERANCES_MM: Final = (0.0, 2.0, 5.0)
 LEVELS: Final = (0.5, 0.9, 0.95)
 MAPS: Final = {
     "occupied": ("occupied_by_ctv", "share of the time in which the CTV occupies a point in space, 0 to 1"),
@@ -39,6 +42,7 @@ def write_coverage(
     residuals: Sequence[Residual] = (),
     costs: Sequence[Cost] = (),
     maps: ProbabilityMaps | None = None,
+    slopes: Derivatives | None = None,
     warnings: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Write a result into a folder.
@@ -55,6 +59,8 @@ def write_coverage(
         Request that was simulated, in the keys of a study file.
     residuals, costs, maps
         Results of `residual_errors`, `coverage_split` and `probability_maps`.
+    slopes : Derivatives, optional
+        Of the exact method.
     warnings : iterable of str
 
     Returns
@@ -69,14 +75,16 @@ def write_coverage(
             write_image(getattr(maps, field), maps.grid, path)
             write_sidecar(path, provenance, home=home)
             files[name] = file_entry(path)
-    _write_table(result, stage / "coverage.csv")
-    files["coverage"] = file_entry(stage / "coverage.csv")
+    if not isinstance(result, ExactCoverage):
+        _write_table(result, stage / "coverage.csv")
+        files["coverage"] = file_entry(stage / "coverage.csv")
     content = {
         "schema": SCHEMA,
         "note": NOTE,
         **summary(result),
         "residual_errors_mm": [_residual(row) for row in residuals],
         "costs": [_cost(cost) for cost in costs],
+        **({} if slopes is None else {"derivatives": _slopes(slopes)}),
         "maps": dict(MAPS.values()) if maps is not None else {},
         "asked": dict(asked),
         **record(provenance, home, files, warnings),
@@ -87,7 +95,10 @@ def write_coverage(
 
 def summary(result: CoverageResult) -> dict[str, Any]:
     """Figures of the target and its lesions, as JSON values."""
+    if isinstance(result, ExactCoverage):
+        return _exact_summary(result)
     return {
+        "simulation_method": result.method,
         "patients": result.patients,
         "fractions": result.fractions,
         "samples": result.samples,
@@ -95,6 +106,43 @@ def summary(result: CoverageResult) -> dict[str, Any]:
         "target": figures(result),
         "lesions": [figures(lesion) for lesion in result.lesions],
         "parameter_intervals": {name: estimate(value) for name, value in result.parameter_intervals.items()},
+    }
+
+
+def _exact_summary(result: ExactCoverage) -> dict[str, Any]:
+    """Figures without drawn patients: those that need patients one by one are missing."""
+    answer = result.answer
+    return {
+        "simulation_method": result.method,
+        "fractions": result.fractions,
+        "seed": result.seed,
+        "standard_error": answer.standard_error,
+        "points": answer.points,
+        "lattice": {"step_mm": answer.step_mm, "last_change": answer.changed},
+        "target": _exact_figures(result),
+        "lesions": [_exact_figures(lesion) for lesion in result.lesions],
+    }
+
+
+def _exact_figures(result: CoverageResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "volume_cc": result.volume_cc,
+        "contained_within_mm": {f"{depth:g}": estimate(result.contained(depth)) for depth in EXACT_TOLERANCES_MM},
+        "time_out": estimate(result.mean_time_out),
+        "coverage_loss": estimate(result.coverage_loss),
+    }
+
+
+def _slopes(slopes: Derivatives) -> dict[str, Any]:
+    """Derivatives of the share contained, per mm."""
+    return {
+        "meaning": "change of the share of patients contained per mm; volume in cc of PTV per mm of that margin",
+        "margin": dict(slopes.margin),
+        "volume_cc": dict(slopes.volume_cc),
+        "systematic": {name: dict(axes) for name, axes in slopes.systematic.items()},
+        "random": {name: dict(axes) for name, axes in slopes.random.items()},
+        "amplitude": slopes.amplitude,
     }
 
 

@@ -36,9 +36,7 @@ def product_sum(x: Floats, y: Floats, z: Floats, sign: Floats) -> Floats:
 
 
 @kernel
-def _contract(
-    start: int, stop: int, share: Floats, x: Floats, y: Floats, z: Floats, sign: Floats, out: Floats
-) -> None:
+def _contract(start: int, stop: int, share: Floats, x: Floats, y: Floats, z: Floats, sign: Floats, out: Floats) -> None:
     ni, nj, nk = share.shape
     terms, na, nb, nc = len(sign), x.shape[3], y.shape[3], z.shape[3]
     line = np.empty((terms, nc))

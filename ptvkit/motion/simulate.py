@@ -78,7 +78,7 @@ def simulate_coverage(
     method : {"sampled", "exact"}
         ``sampled`` draws patients one by one. ``exact`` integrates over them on a lattice of shifts
         (`ptvkit.ExactCoverage`): far faster for the same error, with derivatives and without single patients;
-        `patients`, `samples` and `workers` do not matter then, and `precision` is .001 by default.
+        `patients`, `samples` and `workers` do not matter then, and `precision` is .002 by default.
 
     Returns
     -------
@@ -110,9 +110,7 @@ def simulate_coverage(
         from ptvkit.motion.exact.model import model_of
         from ptvkit.motion.exact.result import exact_coverage
 
-        model = model_of(
-            filled(ctv), filled(ptv), course, seed=start, precision=width, ready=prepared
-        )
+        model = model_of(filled(ctv), filled(ptv), course, seed=start, precision=width, ready=prepared)
         return exact_coverage(model, progress)
     check_size(count, course.fractions, times, len(prepared.lesions) if prepared else 1)
     ready = prepare(ctv, ptv, course, seed=start) if prepared is None else prepared

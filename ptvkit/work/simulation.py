@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ptvkit.analysis.simulation import Simulation, Stage, simulate_all
+from ptvkit.analysis.simulation import Simulation, Stage, simulate_all, simulate_exactly
 from ptvkit.display import drawing
 from ptvkit.errors import FileError, PtvkitWarning
 from ptvkit.geometry.mask import Mask
@@ -29,6 +29,9 @@ from ptvkit.work.workspace import Workspace
 
 Structure = Mask | Region
 
+EXACT_NOTE: Final = (
+    "simulation.method exact draws no patients: there is no dose, no cost of each error, no table, map or picture"
+)
 RECORD: Final = "coverage.json"
 MAPS: Final = ("ctv_inside_ptv.nii.gz", "occupied_by_ctv.nii.gz")
 OUTPUTS: Final = (
@@ -166,17 +169,22 @@ def _simulated(
     if not ctv.grid.matches(ptv.grid) and request.tables.cases.ctv is not None:
         text = f"{ctv.name} and {ptv.name} are on different grids; the PTV's surface is resampled onto the CTV's"
         notes = (*notes, text)
-    found = simulate_all(
-        ctv,
-        ptv,
-        course,
-        *([] if progress is None else [progress]),
-        patients=ask.patients,
-        seed=ask.seed,
-        samples=ask.samples,
-        precision=ask.precision,
-        dose=dose_of(request, ptv),
-    )
+    stages = [] if progress is None else [progress]
+    if ask.method == "exact":
+        notes = (*notes, EXACT_NOTE)
+        found = simulate_exactly(ctv, ptv, course, *stages, seed=ask.seed, precision=ask.precision)
+    else:
+        found = simulate_all(
+            ctv,
+            ptv,
+            course,
+            *stages,
+            patients=ask.patients,
+            seed=ask.seed,
+            samples=ask.samples,
+            precision=ask.precision,
+            dose=dose_of(request, ptv),
+        )
     outcome = SimulationOutcome(folder=folder, simulation=found, notes=notes, warned=tuple(warned))
     _write(request, outcome, {"CTV": ctv, "PTV": ptv}, inputs)
     return outcome
@@ -196,12 +204,15 @@ def _write(request: Request, outcome: SimulationOutcome, structures: dict[str, S
             residuals=found.residuals,
             costs=found.costs,
             maps=found.maps if wanted.maps else None,
+            slopes=found.slopes,
             warnings=said,
         )
         if found.dosed is not None:
             write_dose_result(
                 found.dosed, stage, home=folder, provenance=provenance, asked=request.content, warnings=said
             )
+        if found.slopes is not None:
+            return
         if wanted.patients:
             write_patients(found.result, found.dosed, stage)
         if wanted.pictures:

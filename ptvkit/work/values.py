@@ -48,6 +48,19 @@ def course_of(request: Request) -> Course:
     return _made(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
 
 
+def refuse_exact(request: Request) -> None:
+    """Refuse the exact method where patients are needed one by one.
+
+    Raises
+    ------
+    MotionError
+    """
+    if request.tables.simulation.method == "exact":
+        raise MotionError(
+            f"{request.label('simulation.method')}: a study draws patients and cannot use exact; set it to sampled"
+        )
+
+
 def require_motion(course: Course) -> None:
     """Refuse a course in which nothing moves.
 

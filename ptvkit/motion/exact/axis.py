@@ -49,12 +49,14 @@ class Axis:
     @property
     def at(self) -> Floats:
         """Positions of the nodes (M,), mm."""
-        return (np.arange(self.count) - self.count // 2) * self.fine
+        found: Floats = np.asarray((np.arange(self.count) - self.count // 2) * self.fine, float)
+        return found
 
     @property
     def frequency(self) -> Floats:
         """Angular frequencies (M/2 + 1,), 1/mm."""
-        return 2 * np.pi * fft.rfftfreq(self.count, self.fine)
+        found: Floats = 2 * np.pi * fft.rfftfreq(self.count, self.fine)
+        return found
 
     def spectrum(self, masses: Floats) -> Spectrum:
         """Fourier transform of masses (..., M), phases counted from the first node."""
@@ -78,7 +80,9 @@ class Axis:
         found: Floats = fft.irfft(self.spectrum(masses) * turn, self.count, axis=-1)
         return found
 
-    def on_lattice(self, masses: Floats | None, shift: Floats, sd: float, excess: float, blur: float) -> Floats:
+    def on_lattice(
+        self, masses: Floats | None, shift: Floats, sd: float, excess: float, blur: float, smooth: float = 0.0
+    ) -> Floats:
         """Weights (N, M/PARTS) at the lattice's nodes that integrate a function of the shift.
 
         The function is a set's share of each node's cell, blurred by a box of one step. With h the step, the blur's
@@ -96,10 +100,12 @@ class Axis:
             Variance that the masses have too much, mm².
         blur : float
             Variance of the function's blur, mm².
+        smooth : float
+            SD of the narrowest normal distribution that the masses are blurred by already, mm.
         """
         w, h = self.frequency, self.step
         left = sd**2 - excess - blur
-        if left >= 0.7 * h**2:
+        if left + smooth**2 >= 0.7 * h**2:
             shape = np.exp(-0.5 * w**2 * left)
         else:
             sharper = 1 + (excess + blur + h**2 / 6) / h**2 * (1 - np.cos(w * h))

@@ -23,7 +23,7 @@ MARGIN_MM: Final = 0.25
 SHARE: Final = 0.05
 """Half of the step of an error or an amplitude, as a share of it."""
 POINTS: Final = 32
-SETS: Final = 4
+SETS: Final = 2
 STEP_MM: Final = 0.75
 LEAST_MM: Final = 0.1
 """A margin on a side where there is none."""
@@ -75,12 +75,20 @@ class Derivatives:
             yield "breathing amplitude", f"{100 * self.amplitude:+.2f}", "", ""
 
 
-def derivatives_of(model: Model, lesion: int | None) -> Derivatives:
-    """Central differences on one lattice, with one set of patients of the quadrature for all."""
-    allowed = model.allowed(lesion, room_mm=2.0)
+def derivatives_of(model: Model, allowed: Allowed, margins: Floats) -> Derivatives:
+    """Central differences on one lattice, with one set of patients of the quadrature for all.
+
+    Parameters
+    ----------
+    model : Model
+    allowed : Allowed
+        Depths of the target or a lesion.
+    margins : (3, 2) array
+        Below and above on each axis, mm.
+    """
     systematic, random = _by_errors(model, allowed)
     return Derivatives(
-        margin=_by_margin(model, allowed, margins_between(model.ctv, model.ptv)),
+        margin=_by_margin(model, allowed, margins),
         volume_cc=volume_slopes(model.ctv, model.ptv),
         systematic=systematic,
         random=random,
@@ -92,7 +100,8 @@ def margins_between(ctv: Region, ptv: Region) -> Floats:
     """Distances (3, 2) between the extents of a PTV and its target, below and above on each axis, mm."""
     own, around = ctv.surface_points(), ptv.surface_points()
     below, above = own.min(axis=0) - around.min(axis=0), around.max(axis=0) - own.max(axis=0)
-    return np.maximum(np.stack([below, above], axis=1), LEAST_MM)
+    margins: Floats = np.maximum(np.stack([below, above], axis=1), LEAST_MM)
+    return margins
 
 
 def growth(normals: Floats, margins: Floats) -> dict[str, Floats]:
@@ -107,7 +116,7 @@ def growth(normals: Floats, margins: Floats) -> dict[str, Floats]:
 
 
 def volume_slopes(ctv: Region, ptv: Region) -> dict[str, float]:
-    """cc of PTV per millimetre of margin on each side: the growth integrated over its surface."""
+    """Volume of PTV, cc, per millimetre of margin on each side: the growth integrated over its surface."""
     mesh = ptv.to_mesh()
     corners = np.asarray(mesh.vertices)[np.asarray(mesh.faces)]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
@@ -123,15 +132,14 @@ def _share(model: Model, allowed: Allowed) -> float:
 
 
 def _by_margin(model: Model, allowed: Allowed, margins: Floats) -> dict[str, float]:
-    gradient = np.stack(np.gradient(allowed.depth_mm, DEPTH_STEP_MM), axis=-1).reshape(-1, 3)
+    slopes_by_axis = [np.gradient(allowed.depth_mm, DEPTH_STEP_MM, axis=axis) for axis in range(3)]
+    gradient = np.stack(slopes_by_axis, axis=-1).reshape(-1, 3)
     length = np.linalg.norm(gradient, axis=1, keepdims=True)
     slopes = growth(gradient / np.maximum(length, 1e-9), margins)
     found = {}
     for letter, slope in slopes.items():
         more = MARGIN_MM * slope.reshape(allowed.depth_mm.shape)
-        shares = [
-            _share(model, replace(allowed, depth_mm=allowed.depth_mm + sign * more)) for sign in (1.0, -1.0)
-        ]
+        shares = [_share(model, replace(allowed, depth_mm=allowed.depth_mm + sign * more)) for sign in (1.0, -1.0)]
         found[letter] = (shares[1] - shares[0]) / (2 * MARGIN_MM)
     return found
 

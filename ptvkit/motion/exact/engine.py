@@ -19,7 +19,7 @@ from ptvkit.kernels.separable import contract, product_sum
 from ptvkit.motion.exact.allowed import Kept
 from ptvkit.motion.exact.axis import TAIL, Axis
 from ptvkit.motion.exact.breaths import Masses
-from ptvkit.motion.exact.matched import Patients, residual_terms
+from ptvkit.motion.exact.matched import Patients, narrowest, residual_terms
 from ptvkit.motion.exact.sources import Sources
 
 Floats = NDArray[np.float64]
@@ -74,9 +74,9 @@ class Kernels:
 def axes_of(sources: Sources, line: Line, step: float, shift: float = 0.0) -> list[Axis]:
     """Grids that hold all that displaces along each axis."""
     groups = (sources.first, sources.second, sources.unseen)
-    variance = sum(group.systematic**2 + group.random**2 for group in groups)
-    variance = variance + sum(stage.random_mm**2 + stage.systematic_mm**2 for stage in sources.stages)
-    variance = variance + sources.couch_mm**2
+    squares = [sd**2 for group in groups for sd in (group.systematic, group.random)]
+    squares += [sd**2 for stage in sources.stages for sd in (stage.random_mm, stage.systematic_mm)]
+    variance = np.sum([*squares, sources.couch_mm**2], axis=0)
     mean = sum(np.abs(group.mean) for group in groups)
     breath = 0.0 if sources.wave is None else 2.0 * np.abs(sources.wave.signed_mm)
     spread = 0.0 if sources.wave is None else 8.0 * np.asarray(sources.wave.amplitude_sd_mm)
@@ -104,10 +104,11 @@ def kernels(
     count = len(patients.first)
     terms = residual_terms(sources, patients, axes) if sources.stages else []
     sd = np.hypot(sources.unseen.random, sources.unseen.systematic if together else 0.0)
-    along = []
+    narrow, along = narrowest(sources), []
     for a, axis in enumerate(axes):
         rows = [
-            axis.on_lattice(term.masses[a], patients.shift[:, a], float(sd[a]), term.excess[a], blur) for term in terms
+            axis.on_lattice(term.masses[a], patients.shift[:, a], float(sd[a]), term.excess[a], blur, float(narrow[a]))
+            for term in terms
         ] or [axis.on_lattice(None, patients.shift[:, a], float(sd[a]), 0.0, blur)]
         along.append(np.stack(rows, axis=1))
     sign = np.array([term.sign for term in terms] or [1.0])
@@ -130,7 +131,7 @@ def _systematic(
         edge = 0 if first == last else 1
         at = np.arange(first - edge, last + edge + 1) * stride
         nodes.append(at.astype(np.int64))
-        weights.append(_normal_at(shifts, float(sd[a]), at * axis.step, stride * axis.step))
+        weights.append(_normal_at(shifts, float(sd[a]), np.asarray(at * axis.step, float), stride * axis.step))
     mass = np.einsum("t,ti,tj,tk->ijk", line.heights.mass, *weights, optimize=True)
     return (nodes[0], nodes[1], nodes[2]), mass
 
@@ -159,7 +160,9 @@ def in_chunks(patients: Patients) -> Iterator[Patients]:
 def contained(weights: Kernels, inside: Kept, fractions: int) -> Floats:
     """Probability (N,) that each patient's fractions are all contained."""
     x, y, z = (np.ascontiguousarray(np.swapaxes(_gathered(weights, inside, a), 1, 2)) for a in range(3))
-    of_fraction = np.clip(contract(inside.share, x, y, z, weights.sign), 0.0, 1.0)
+    of_fraction = contract(inside.share, x, y, z, weights.sign)
+    if fractions > 1:
+        of_fraction = np.clip(of_fraction, 0.0, 1.0)
     found: Floats = (of_fraction**fractions * weights.mass).sum(axis=(1, 2, 3))
     return found
 

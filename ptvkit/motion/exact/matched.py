@@ -81,6 +81,17 @@ def residual_terms(sources: Sources, patients: Patients, axes: Sequence[Axis]) -
     return terms
 
 
+def narrowest(sources: Sources) -> Floats:
+    """SD (3,) of the narrowest normal distribution that all terms are blurred by, mm."""
+    if not sources.stages:
+        return np.zeros(3)
+    before = np.minimum(sources.first.random, sources.stages[0].random_mm)
+    if len(sources.stages) == 1:
+        return before
+    found: Floats = np.minimum(np.hypot(before, sources.second.random), sources.stages[1].random_mm)
+    return found
+
+
 def _joined(term: Term, sources: Sources, patients: Patients, axes: Sequence[Axis]) -> Term:
     """A term with what only the second match sees."""
     random = sources.second.random
@@ -106,9 +117,7 @@ def _staged(
     return [Term(1.0, _three(alone), _three(np.maximum(np.minimum(stays[0].excess, wide), 0.0).tolist()))]
 
 
-def _split(
-    term: Term, a: int, axis: Axis, sources: Sources, stage: Stage, constant: Floats
-) -> tuple[Floats, Floats]:
+def _split(term: Term, a: int, axis: Axis, sources: Sources, stage: Stage, constant: Floats) -> tuple[Floats, Floats]:
     """Masses on one axis where the measured error stays below the level: left alone, and if it were corrected."""
     masses, sd, level = term.masses[a], float(stage.random_mm[a]), sources.level_mm
     stays = masses * axis.inside(constant, sd, level)

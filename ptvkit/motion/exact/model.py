@@ -34,11 +34,11 @@ FIRST_POINTS: Final = 16
 MOST_POINTS: Final = 2048
 FEW_POINTS: Final = 16
 """Of each scramble, by which a finer lattice is compared."""
-REACH: Final = 5.0
+REACH: Final = 4.3
 """SDs to which shifts are looked at."""
 LOSS_STEP_MM: Final = 1.25
 LOSS_POINTS: Final = 32
-PRECISION: Final = 0.001
+PRECISION: Final = 0.002
 """Width of the 95 % interval by default."""
 
 
@@ -126,9 +126,9 @@ class Model:
         """Corners of the shifts that can keep a part of the target inside, by the extents of both."""
         own, around = part.surface_points(), self.ptv.surface_points()
         low, high = self.reach
-        low = np.maximum(low, around.min(axis=0) - own.min(axis=0) - tolerance_mm)
-        high = np.minimum(high, around.max(axis=0) - own.max(axis=0) + tolerance_mm)
-        return low, np.maximum(high, low)
+        least: Floats = np.maximum(low, around.min(axis=0) - own.min(axis=0) - tolerance_mm)
+        most: Floats = np.minimum(high, around.max(axis=0) - own.max(axis=0) + tolerance_mm)
+        return least, np.maximum(most, least)
 
     @cached_property
     def high(self) -> Masses:
@@ -140,7 +140,7 @@ class Model:
 
     @cached_property
     def moment(self) -> Masses:
-        """A random moment about the time mean, in shares of the amplitude; with the planned phase that no match sees."""
+        """A random moment about the time mean, in shares of the amplitude; less the planned phase that none sees."""
         if self.sources.wave is None or self.course.breathing is None:
             return Masses(np.zeros(1), np.ones(1))
         found = random_moment(self.course.breathing)
@@ -207,7 +207,8 @@ class Model:
         )
 
     def _kernels(self, patients: Patients, axes: Sequence[Axis], inside: Kept) -> Kernels:
-        return kernels(self.sources, self.line, patients, axes, blur=inside.blur)
+        once = self.fractions == 1
+        return kernels(self.sources, self.line, patients, axes, blur=inside.blur, together=once)
 
     def _share_of_population(
         self, allowed: Allowed, step: float, tolerance_mm: float, patients: Patients, axes: Sequence[Axis]
@@ -290,9 +291,7 @@ class Model:
         inside = self._mean(lambda step, signed: inside_at(allowed, step, signed, self.moment), step, sets)
         return np.clip(1 - inside, 0.0, 1.0)
 
-    def _mean(
-        self, table: Callable[[float, Floats], Kept], step: float, sets: Sequence[Patients]
-    ) -> Floats:
+    def _mean(self, table: Callable[[float, Floats], Kept], step: float, sets: Sequence[Patients]) -> Floats:
         """Mean of a table over all moments of all patients, by each set."""
         wave = self.sources.wave
         signed = np.zeros(3) if wave is None else wave.signed_mm
@@ -354,9 +353,7 @@ def model_of(
         When the course has something that only ``method="sampled"`` can do.
     """
     width = PRECISION if precision is None else precision
-    return Model(
-        ctv=ctv, ptv=ptv, course=course, sources=sources_of(course), seed=seed, precision=width, ready=ready
-    )
+    return Model(ctv=ctv, ptv=ptv, course=course, sources=sources_of(course), seed=seed, precision=width, ready=ready)
 
 
 def _lost_at(table: Allowed, step: float, amplitude: Floats, heights: Masses) -> Kept:
@@ -378,7 +375,7 @@ def _gathered(masses: Masses, step: float) -> Masses:
         return Masses(masses.at[:1], np.array([masses.mass.sum()]))
     place = (masses.at - low) / step
     base = np.minimum(place.astype(int), count - 2)
-    mass = np.bincount(base, masses.mass * (1 - place + base), count)
+    mass: Floats = np.asarray(np.bincount(base, masses.mass * (1 - place + base), count), float)
     mass += np.bincount(base + 1, masses.mass * (place - base), count)
     return Masses(low + step * np.arange(count), mass)
 

@@ -86,9 +86,7 @@ def _patients(sources: Sources, breathing: Breathing | None, drawn: dict[str, Fl
     return Patients(first, second, matching, shift, amplitude)
 
 
-def _offset(
-    sources: Sources, breathing: Breathing, signed: Floats, phase: Floats, normals: Floats
-) -> Floats:
+def _offset(sources: Sources, breathing: Breathing, signed: Floats, phase: Floats, normals: Floats) -> Floats:
     """Time mean less the planned position (N, 3); without what is put on the lattice."""
     assert sources.wave is not None, "only where something breathes"
     fixed = 0.0 if isinstance(breathing.reference, str) else np.asarray(breathing.reference, float)

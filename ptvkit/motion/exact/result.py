@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from scipy import optimize
 from ptvkit.display import line
 from ptvkit.errors import MotionError
 from ptvkit.motion.estimate import Estimate
-from ptvkit.motion.exact.derivatives import Derivatives, derivatives_of
+from ptvkit.motion.exact.derivatives import Derivatives, derivatives_of, margins_between
 from ptvkit.motion.exact.model import Answer, Model, Progress
 from ptvkit.motion.result import NOTE, CoverageResult
 from ptvkit.values import number
@@ -55,7 +55,7 @@ class ExactCoverage(CoverageResult):
         return line(self, self.name, f"exact, {self.fractions} fractions", f"contained {self.contained():.4f}")
 
     @property
-    def method(self) -> str:
+    def method(self) -> Literal["exact"]:
         """How it was worked out."""
         return "exact"
 
@@ -138,7 +138,9 @@ class ExactCoverage(CoverageResult):
         >>> slopes["S"] > 3 * slopes["R"] > 0
         True
         """
-        return derivatives_of(self.model, self.number)
+        model = self.model
+        allowed = model.allowed(self.number, room_mm=2.0)
+        return derivatives_of(model, allowed, margins_between(model.ctv, model.ptv))
 
     def table(self) -> list[tuple[str, ...]]:
         """Headings, a line for the target and one for each lesion where there are several."""
@@ -171,8 +173,7 @@ class ExactCoverage(CoverageResult):
 
     def __reduce__(self) -> tuple[Any, ...]:
         kept = {
-            name: getattr(self, name)
-            for name in ("name", "volume_cc", "model", "number", "lesions", "samples", "seed")
+            name: getattr(self, name) for name in ("name", "volume_cc", "model", "number", "lesions", "samples", "seed")
         }
         return _restored, (kept,)
 
@@ -190,9 +191,7 @@ def exact_coverage(model: Model, progress: Progress | None = None) -> ExactCover
 
 
 def _of(model: Model, name: str, volume_cc: float, lesion: int | None) -> ExactCoverage:
-    return ExactCoverage(
-        name=name, volume_cc=volume_cc, model=model, number=lesion, samples=0, seed=model.seed
-    )
+    return ExactCoverage(name=name, volume_cc=volume_cc, model=model, number=lesion, samples=0, seed=model.seed)
 
 
 def _restored(values: dict[str, Any]) -> ExactCoverage:

@@ -1,5 +1,6 @@
 """What displaces a target, sorted by what sees it, as the exact method needs it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -168,7 +169,7 @@ def _offset_view(course: Course) -> SeenBy:
 
 
 def _by_view(course: Course) -> dict[SeenBy, Group]:
-    groups: dict[SeenBy, Group] = {view: NOTHING for view in ("bone_and_soft_tissue", "soft_tissue", "nothing")}
+    groups: dict[SeenBy, Group] = dict.fromkeys(("bone_and_soft_tissue", "soft_tissue", "nothing"), NOTHING)
     for error in course.setup:
         own = Group(vector(error.mean_mm), vector(error.systematic_mm), vector(error.random_mm))
         groups[error.seen_by] = groups[error.seen_by].plus(own)
@@ -180,9 +181,9 @@ def _by_view(course: Course) -> dict[SeenBy, Group]:
     return groups
 
 
-def _sum(groups: object) -> Group:
+def _sum(groups: Iterable[Group]) -> Group:
     total = NOTHING
-    for group in groups:  # type: ignore[attr-defined]
+    for group in groups:
         total = total.plus(group)
     return total
 
