@@ -113,14 +113,15 @@ class Model:
         if wave is None or self.course.breathing is None:
             return np.zeros((1, 3))
         size = 1 + 4 * np.asarray(wave.amplitude_sd_mm) / np.maximum(np.asarray(wave.amplitude_mm), 1e-9)
-        ends = np.array([-wave.mean_share, self.high.at.max()])[:, None] * wave.signed_mm * size
+        ends: Floats = np.array([-wave.mean_share, self.high.at.max()])[:, None] * wave.signed_mm * size
         if self.sources.reference != "unseen":
             return ends
         planned = planned_heights(self.course.breathing).at
         line = (wave.mean_share - np.array([planned.min(), planned.max()]))[:, None] * wave.signed_mm * size
         fixed = self.course.breathing.reference
         offset = np.zeros(3) if isinstance(fixed, str) else -np.asarray(fixed, float)
-        return (ends[:, None] + line + offset).reshape(-1, 3)
+        both: Floats = (ends[:, None] + line + offset).reshape(-1, 3)
+        return both
 
     def _box(self, part: Region, tolerance_mm: float) -> tuple[Floats, Floats]:
         """Corners of the shifts that can keep a part of the target inside, by the extents of both."""
