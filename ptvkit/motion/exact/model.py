@@ -240,15 +240,15 @@ class Model:
         allowed = self.allowed(lesion, tolerance_mm)
         rough, count = STEPS_MM[0], FIRST_POINTS
         wanted = self.precision / (2 * _student())
-        while True:
-            sets = self.patients(count)
-            shares = self.shares(allowed, rough, tolerance_mm, sets)
-            error = float(shares.std(ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else 0.0
+        sets = self.patients(count)
+        shares = self.shares(allowed, rough, tolerance_mm, sets)
+        while (error := _standard_error(shares)) > wanted and count < MOST_POINTS:
+            # the first points of a sequence stay as they were
+            sets = self.patients(2 * count)
+            more = self.shares(allowed, rough, tolerance_mm, [one.some(slice(count, None)) for one in sets])
+            shares, count = (shares + more) / 2, 2 * count
             if progress is not None:
-                progress(count, max(count, MOST_POINTS))
-            if error <= wanted or count >= MOST_POINTS:
-                break
-            count *= 2
+                progress(count, MOST_POINTS)
         few = [one.some(slice(FEW_POINTS)) for one in sets[:2]]
         at, step, moved = self.shares(allowed, rough, tolerance_mm, few).mean(), rough, 1.0
         base = at
@@ -394,8 +394,13 @@ def _with_drift(sources: Sources, share: float) -> Group:
 
 def _estimate(values: Floats) -> Estimate:
     middle = float(values.mean())
-    half = _student() * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    half = _student() * _standard_error(values)
     return Estimate(middle, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def _standard_error(values: Floats) -> float:
+    """Of the mean of independent scrambles; 0 where there is one set alone."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def _student() -> float:
