@@ -29,6 +29,7 @@ MAPS: Final = {
         "share of the time in which the CTV point planned here lies inside the PTV; NaN outside the CTV",
     ),
 }
+SLOPE_COLUMNS: Final = ("parameter", "error", "direction", "contained_per_mm", "ptv_cc_per_mm")
 COLUMNS: Final = ("patient", "fraction", "target", "coverage", "miss_mm", "side", "time_out")
 
 
@@ -78,6 +79,9 @@ def write_coverage(
     if not isinstance(result, ExactCoverage):
         _write_table(result, stage / "coverage.csv")
         files["coverage"] = file_entry(stage / "coverage.csv")
+    if slopes is not None:
+        _write_slopes(slopes, stage / "derivatives.csv")
+        files["derivatives"] = file_entry(stage / "derivatives.csv")
     content = {
         "schema": SCHEMA,
         "note": NOTE,
@@ -183,6 +187,18 @@ def _cost(cost: Cost) -> dict[str, Any]:
         "coverage_loss": {"alone": estimate(cost.loss_alone), "without_it": estimate(cost.loss_without)},
         "contained": {"alone": estimate(cost.contained_alone), "without_it": estimate(cost.contained_without)},
     }
+
+
+def _write_slopes(slopes: Derivatives, path: Path) -> None:
+    """One line per side of the margin, per error and axis, and one for breathing."""
+    with write_table(path, SLOPE_COLUMNS) as table:
+        for side, value in slopes.margin.items():
+            table.writerow(("margin", "", side, f"{value:.6f}", f"{slopes.volume_cc[side]:.4f}"))
+        for kind, named in (("systematic", slopes.systematic), ("random", slopes.random)):
+            for name, axes in named.items():
+                table.writerows((kind, csv_text(name), axis, f"{value:.6f}", "") for axis, value in axes.items())
+        if slopes.amplitude is not None:
+            table.writerow(("amplitude", "", "", f"{slopes.amplitude:.6f}", ""))
 
 
 def _write_table(result: CoverageResult, path: Path) -> None:

@@ -35,7 +35,7 @@ EXACT_NOTE: Final = (
 RECORD: Final = "coverage.json"
 MAPS: Final = ("ctv_inside_ptv.nii.gz", "occupied_by_ctv.nii.gz")
 OUTPUTS: Final = (
-    *(RECORD, "coverage.csv", "dose.json", "dose.csv", *PATIENTS),
+    *(RECORD, "coverage.csv", "derivatives.csv", "dose.json", "dose.csv", *PATIENTS),
     *(f"coverage_{name}.png" for name in ("budget", "course", "map", "misses")),
     *(f"dose_{name}.png" for name in ("dvh", "population", "map")),
     *(f"{name}{more}" for name in MAPS for more in ("", ".json")),
