@@ -60,6 +60,8 @@ from .motion.course import Course, sample_course
 from .motion.coverage import coverage, prepare
 from .motion.cycles import TraceStatistics, trace_statistics
 from .motion.estimate import Estimate
+from .motion.exact.derivatives import Derivatives
+from .motion.exact.result import ExactCoverage
 from .motion.guidance import ImageGuidance
 from .motion.intrafraction import Intrafraction
 from .motion.maps import ProbabilityMaps, probability_maps
@@ -90,6 +92,7 @@ __all__ = [
     "Cost",
     "Course",
     "CoverageResult",
+    "Derivatives",
     "Dose",
     "DoseError",
     "DoseLimit",
@@ -97,6 +100,7 @@ __all__ = [
     "DoseResult",
     "EmptyMaskError",
     "Estimate",
+    "ExactCoverage",
     "FileError",
     "Grid",
     "GridError",

@@ -16,6 +16,8 @@ from ptvkit.motion.cost import Cost
 from ptvkit.motion.course import BLOCK, Course, Seed, draw_block, root
 from ptvkit.motion.coverage import Prepared, Structure, filled, prepare
 from ptvkit.motion.drawn import Drawn
+from ptvkit.motion.exact.derivatives import Derivatives
+from ptvkit.motion.exact.result import ExactCoverage
 from ptvkit.motion.maps import ProbabilityMaps, probability_maps
 from ptvkit.motion.residuals import Residual, residual_errors
 from ptvkit.motion.result import CoverageResult
@@ -37,13 +39,16 @@ class Simulation:
     result : CoverageResult
     costs : tuple of Cost
     residuals : tuple of Residual
-    maps : ProbabilityMaps
+    maps : ProbabilityMaps, optional
+        With this and the next three, only where patients are drawn.
     pictured : int
         Number of a patient, from 0: one in ten misses deeper.
-    course : Drawn
+    course : Drawn, optional
         That patient's displacements.
-    depth_mm : (fractions, samples) array
+    depth_mm : (fractions, samples) array, optional
         Their reach outside the PTV; negative inside.
+    slopes : Derivatives, optional
+        Of the exact method.
     dose : Dose, optional
     dosed : DoseResult, optional
         What of it the target got; the same patients.
@@ -52,10 +57,11 @@ class Simulation:
     result: CoverageResult
     costs: tuple[Cost, ...]
     residuals: tuple[Residual, ...]
-    maps: ProbabilityMaps
-    pictured: int
-    course: Drawn
-    depth_mm: NDArray[np.float64]
+    maps: ProbabilityMaps | None = None
+    pictured: int = 0
+    course: Drawn | None = None
+    depth_mm: NDArray[np.float64] | None = None
+    slopes: Derivatives | None = None
     dose: Dose | None = None
     dosed: DoseResult | None = None
 
@@ -125,6 +131,33 @@ def simulate_all(
         dose=dose,
         dosed=dosed,
     )
+
+
+def simulate_exactly(
+    ctv: Structure,
+    ptv: Structure,
+    course: Course,
+    stage: Stage = lambda _: nullcontext(),
+    *,
+    seed: Seed = 0,
+    precision: float | None = None,
+) -> Simulation:
+    """Coverage of a course without drawn patients, its derivatives, and what guidance leaves of each error.
+
+    Parameters
+    ----------
+    ctv, ptv, course, stage
+        As in `simulate_all`.
+    seed, precision
+        As in `simulate_coverage`.
+    """
+    start = root(seed)
+    with stage("courses") as tell:
+        result = simulate_coverage(ctv, ptv, course, seed=start, precision=precision, progress=tell, method="exact")
+    assert isinstance(result, ExactCoverage), "as the method says"
+    with stage("derivatives"):
+        slopes = result.derivatives()
+    return Simulation(result=result, costs=(), residuals=residual_errors(course, seed=start), slopes=slopes)
 
 
 def _course_of(ready: Prepared, course: Course, patient: int, seed: int) -> tuple[Drawn, NDArray[np.float64]]:

@@ -11,6 +11,8 @@ from ptvkit.io.provenance import Provenance, file_entry, record, write_json, wri
 from ptvkit.io.tables import write_table
 from ptvkit.motion.cost import Cost
 from ptvkit.motion.estimate import Estimate
+from ptvkit.motion.exact.derivatives import Derivatives
+from ptvkit.motion.exact.result import ExactCoverage
 from ptvkit.motion.maps import ProbabilityMaps
 from ptvkit.motion.residuals import Residual
 from ptvkit.motion.result import LETTERS, NOTE, CoverageResult
@@ -18,6 +20,7 @@ from ptvkit.text import csv_text
 
 SCHEMA: Final = "ptvkit-coverage/1"
 TOLERANCES_MM: Final = (0.0, 1.0, 2.0, 3.0, 5.0)
+EXACT_TOLERANCES_MM: Final = (0.0, 2.0, 5.0)
 LEVELS: Final = (0.5, 0.9, 0.95)
 MAPS: Final = {
     "occupied": ("occupied_by_ctv", "share of the time in which the CTV occupies a point in space, 0 to 1"),
@@ -26,6 +29,7 @@ MAPS: Final = {
         "share of the time in which the CTV point planned here lies inside the PTV; NaN outside the CTV",
     ),
 }
+SLOPE_COLUMNS: Final = ("parameter", "error", "direction", "contained_per_mm", "ptv_cc_per_mm")
 COLUMNS: Final = ("patient", "fraction", "target", "coverage", "miss_mm", "side", "time_out")
 
 
@@ -40,6 +44,7 @@ def write_coverage(
     costs: Sequence[Cost] = (),
     maps: ProbabilityMaps | None = None,
     more: Mapping[str, Any] | None = None,
+    slopes: Derivatives | None = None,
     warnings: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Write a result into a folder.
@@ -58,6 +63,8 @@ def write_coverage(
         Results of `residual_errors`, `coverage_split` and `probability_maps`.
     more : mapping, optional
         Further entries.
+    slopes : Derivatives, optional
+        Of the exact method.
     warnings : iterable of str
 
     Returns
@@ -72,14 +79,19 @@ def write_coverage(
             write_image(getattr(maps, field), maps.grid, path)
             write_sidecar(path, provenance, home=home)
             files[name] = file_entry(path)
-    _write_table(result, stage / "coverage.csv")
-    files["coverage"] = file_entry(stage / "coverage.csv")
+    if not isinstance(result, ExactCoverage):
+        _write_table(result, stage / "coverage.csv")
+        files["coverage"] = file_entry(stage / "coverage.csv")
+    if slopes is not None:
+        _write_slopes(slopes, stage / "derivatives.csv")
+        files["derivatives"] = file_entry(stage / "derivatives.csv")
     content = {
         "schema": SCHEMA,
         "note": NOTE,
         **summary(result),
         "residual_errors_mm": [_residual(row) for row in residuals],
         "costs": [_cost(cost) for cost in costs],
+        **({} if slopes is None else {"derivatives": _slopes(slopes)}),
         "maps": dict(MAPS.values()) if maps is not None else {},
         **(more or {}),
         "asked": dict(asked),
@@ -91,7 +103,10 @@ def write_coverage(
 
 def summary(result: CoverageResult) -> dict[str, Any]:
     """Figures of the target and its lesions, as JSON values."""
+    if isinstance(result, ExactCoverage):
+        return _exact_summary(result)
     return {
+        "simulation_method": result.method,
         "patients": result.patients,
         "fractions": result.fractions,
         "samples": result.samples,
@@ -99,6 +114,43 @@ def summary(result: CoverageResult) -> dict[str, Any]:
         "target": figures(result),
         "lesions": [figures(lesion) for lesion in result.lesions],
         "parameter_intervals": {name: estimate(value) for name, value in result.parameter_intervals.items()},
+    }
+
+
+def _exact_summary(result: ExactCoverage) -> dict[str, Any]:
+    """Figures without drawn patients: those that need patients one by one are missing."""
+    answer = result.answer
+    return {
+        "simulation_method": result.method,
+        "fractions": result.fractions,
+        "seed": result.seed,
+        "standard_error": answer.standard_error,
+        "points": answer.points,
+        "lattice": {"step_mm": answer.step_mm, "last_change": answer.changed},
+        "target": _exact_figures(result),
+        "lesions": [_exact_figures(lesion) for lesion in result.lesions],
+    }
+
+
+def _exact_figures(result: CoverageResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "volume_cc": result.volume_cc,
+        "contained_within_mm": {f"{depth:g}": estimate(result.contained(depth)) for depth in EXACT_TOLERANCES_MM},
+        "time_out": estimate(result.mean_time_out),
+        "coverage_loss": estimate(result.coverage_loss),
+    }
+
+
+def _slopes(slopes: Derivatives) -> dict[str, Any]:
+    """Derivatives of the share contained, per mm."""
+    return {
+        "meaning": "change of the share of patients contained per mm; volume in cc of PTV per mm of that margin",
+        "margin": dict(slopes.margin),
+        "volume_cc": dict(slopes.volume_cc),
+        "systematic": {name: dict(axes) for name, axes in slopes.systematic.items()},
+        "random": {name: dict(axes) for name, axes in slopes.random.items()},
+        "amplitude": slopes.amplitude,
     }
 
 
@@ -139,6 +191,18 @@ def _cost(cost: Cost) -> dict[str, Any]:
         "coverage_loss": {"alone": estimate(cost.loss_alone), "without_it": estimate(cost.loss_without)},
         "contained": {"alone": estimate(cost.contained_alone), "without_it": estimate(cost.contained_without)},
     }
+
+
+def _write_slopes(slopes: Derivatives, path: Path) -> None:
+    """One line per side of the margin, per error and axis, and one for breathing."""
+    with write_table(path, SLOPE_COLUMNS) as table:
+        for side, value in slopes.margin.items():
+            table.writerow(("margin", "", side, f"{value:.6f}", f"{slopes.volume_cc[side]:.4f}"))
+        for kind, named in (("systematic", slopes.systematic), ("random", slopes.random)):
+            for name, axes in named.items():
+                table.writerows((kind, csv_text(name), axis, f"{value:.6f}", "") for axis, value in axes.items())
+        if slopes.amplitude is not None:
+            table.writerow(("amplitude", "", "", f"{slopes.amplitude:.6f}", ""))
 
 
 def _write_table(result: CoverageResult, path: Path) -> None:

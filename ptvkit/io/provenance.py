@@ -20,6 +20,7 @@ SCHEMA = "ptvkit-sidecar/1"
 TABLE_SCHEMAS: Final = {
     "cohort.csv": "ptvkit-cohort-table/1",
     "coverage.csv": "ptvkit-coverage-table/1",
+    "derivatives.csv": "ptvkit-derivatives-table/1",
     "dose.csv": "ptvkit-dose-table/1",
     "lesions.csv": "ptvkit-lesions-table/1",
     "results.csv": "ptvkit-results-table/1",

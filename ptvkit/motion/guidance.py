@@ -200,9 +200,9 @@ class Part:
     grows: bool = field(default=False, kw_only=True)
 
 
-def sees(match: Literal["bone", "soft_tissue"], part: Part) -> bool:
-    """Whether a match to bone or to soft tissue sees a part."""
-    return part.seen_by == "bone_and_soft_tissue" or (part.seen_by == "soft_tissue" and match == "soft_tissue")
+def sees(match: Literal["bone", "soft_tissue"], seen_by: SeenBy) -> bool:
+    """Whether a match to bone or to soft tissue sees what is seen by these."""
+    return seen_by == "bone_and_soft_tissue" or (seen_by == "soft_tissue" and match == "soft_tissue")
 
 
 class Noise(NamedTuple):
@@ -254,7 +254,7 @@ def _corrected(
     parts: Sequence[Part], guidance: ImageGuidance, stage: Stage, noise: Noise
 ) -> tuple[list[Part], Corrections]:
     """One stage: every part that is seen loses what is corrected; the correction brings its own errors."""
-    seen = [part for part in parts if sees(stage.match, part) and not part.grows]
+    seen = [part for part in parts if sees(stage.match, part.seen_by) and not part.grows]
     made = corrections(np.stack([*(part.shift_mm for part in seen), noise.matching]), guidance)
     taken = {id(part): own for part, own in zip(seen, made.taken_mm, strict=False)}
     left = [replace(part, shift_mm=part.shift_mm - taken[id(part)]) if id(part) in taken else part for part in parts]

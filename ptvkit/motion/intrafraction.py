@@ -206,7 +206,7 @@ def draw_path(
     images, corrections = _image_times(motion, fraction_min)
     times = _times(motion, fraction_min, images, corrections)
     free = _drift(motion, times, shape, rngs[0]) + _walk(motion, times, shape, rngs[1])
-    seen = [part for part in parts if sees(motion.image_sees, part) or part.grows]
+    seen = [part for part in parts if sees(motion.image_sees, part.seen_by) or part.grows]
     constant = sum((part.shift_mm for part in seen if not part.grows), np.zeros(shape))
     growing = sum((part.shift_mm for part in seen if part.grows), np.zeros(shape))
     noise = rngs[2].standard_normal((*shape[:2], len(images), 3)) * vector(motion.matching_sd_mm)
@@ -231,7 +231,9 @@ def draw_path(
 def adapted(motion: Intrafraction, parts: Sequence[Part], rng: np.random.Generator) -> list[Part]:
     """What online adaptation leaves: nothing of what a soft-tissue match sees, and the error of the new contour."""
     error = rng.standard_normal(parts[0].shift_mm.shape) * vector(motion.contour_sd_mm)
-    left = [replace(part, shift_mm=np.zeros_like(error)) if sees("soft_tissue", part) else part for part in parts]
+    left = [
+        replace(part, shift_mm=np.zeros_like(error)) if sees("soft_tissue", part.seen_by) else part for part in parts
+    ]
     return [*left, Part("adapted contour", "nothing", error)]
 
 

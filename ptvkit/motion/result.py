@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,11 @@ class CoverageResult:
     def plot(self, **options: Any) -> Any:
         """Histogram of the patients' deepest misses by direction, a matplotlib figure."""
         return figure_of(self, **options)
+
+    @property
+    def method(self) -> Literal["sampled", "exact"]:
+        """How it was worked out."""
+        return "sampled"
 
     @property
     def patients(self) -> int:

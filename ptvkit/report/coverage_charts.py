@@ -59,6 +59,8 @@ def save_pictures(
         CT in the background.
     folder : Path
     """
+    if simulation.maps is None or simulation.course is None or simulation.depth_mm is None:
+        return  # no patients were drawn
     shares = simulation.maps.occupied
     occupied = Overlay(
         values=np.where(shares < SELDOM, np.nan, shares), grid=simulation.maps.grid, label="share of the time"

@@ -310,6 +310,7 @@ class SimulationTable(Table):
     samples: int | None = None
     seed: int = 0
     precision: float | None = None
+    method: Literal["sampled", "exact"] = "sampled"
 
 
 class RangeTable(Table):

@@ -19,7 +19,7 @@ from ptvkit.request.sweep import low_and_high
 from ptvkit.values import whole
 from ptvkit.work.study import Plan
 from ptvkit.work.study_tasks import request_of, run_task, target_key
-from ptvkit.work.values import course_of
+from ptvkit.work.values import course_of, refuse_exact
 from ptvkit.work.workspace import CaseValues
 
 MOST_PATIENTS: Final = 1_000_000_000
@@ -88,6 +88,7 @@ def _check_values(request: Request) -> None:
     ask, course = request.tables.simulation, course_of(request)
     whole("patients", ask.patients, least=1, most=MOST_PATIENTS)
     samples_of(course, ask.samples)
+    refuse_exact(request)
     _check_files(request, "of this value")
 
 

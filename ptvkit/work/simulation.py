@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ptvkit.analysis.protocols import BeamTime, beam_time
-from ptvkit.analysis.simulation import Simulation, Stage, simulate_all
+from ptvkit.analysis.simulation import Simulation, Stage, simulate_all, simulate_exactly
 from ptvkit.display import drawing
 from ptvkit.errors import FileError, PtvkitWarning
 from ptvkit.geometry.mask import Mask
@@ -34,10 +34,13 @@ from ptvkit.work.workspace import Workspace
 
 Structure = Mask | Region
 
+EXACT_NOTE: Final = (
+    "simulation.method exact draws no patients: there is no dose, no cost of each error, no table, map or picture"
+)
 RECORD: Final = "coverage.json"
 MAPS: Final = ("ctv_inside_ptv.nii.gz", "occupied_by_ctv.nii.gz")
 OUTPUTS: Final = (
-    *(RECORD, "coverage.csv", "dose.json", "dose.csv", *PATIENTS),
+    *(RECORD, "coverage.csv", "derivatives.csv", "dose.json", "dose.csv", *PATIENTS),
     *(f"coverage_{name}.png" for name in ("budget", "course", "map", "misses")),
     *(f"dose_{name}.png" for name in ("dvh", "population", "map")),
     *(f"{name}{more}" for name in MAPS for more in ("", ".json")),
@@ -190,17 +193,22 @@ def _simulated(
         notes = (*notes, text)
     if course.shape_change is not None:
         notes = (*notes, course.shape_change.summary(course.fractions))
-    found = simulate_all(
-        ctv,
-        ptv,
-        course,
-        *([] if progress is None else [progress]),
-        patients=ask.patients,
-        seed=ask.seed,
-        samples=ask.samples,
-        precision=ask.precision,
-        dose=dose_of(request, ptv),
-    )
+    stages = [] if progress is None else [progress]
+    if ask.method == "exact":
+        notes = (*notes, EXACT_NOTE)
+        found = simulate_exactly(ctv, ptv, course, *stages, seed=ask.seed, precision=ask.precision)
+    else:
+        found = simulate_all(
+            ctv,
+            ptv,
+            course,
+            *stages,
+            patients=ask.patients,
+            seed=ask.seed,
+            samples=ask.samples,
+            precision=ask.precision,
+            dose=dose_of(request, ptv),
+        )
     treatment = None
     if request.tables.parts:
         with nullcontext() if progress is None else progress("treatment") as told:
@@ -245,6 +253,7 @@ def _write(request: Request, outcome: SimulationOutcome, structures: dict[str, S
             costs=found.costs,
             maps=found.maps if wanted.maps else None,
             more=_more(outcome),
+            slopes=found.slopes,
             warnings=said,
         )
         if found.dosed is not None:
@@ -261,6 +270,8 @@ def _write(request: Request, outcome: SimulationOutcome, structures: dict[str, S
                 warnings=said,
                 page=wanted.page,
             )
+        if found.slopes is not None:
+            return
         if wanted.patients:
             write_patients(found.result, found.dosed, stage)
         if wanted.pictures:

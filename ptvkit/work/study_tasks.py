@@ -29,7 +29,7 @@ from ptvkit.values import number, whole
 from ptvkit.work.journal import Record
 from ptvkit.work.structures import Reader, ctv_and_ptv, read_named
 from ptvkit.work.treatment import columns_of, treatment_of
-from ptvkit.work.values import course_of, dose_of
+from ptvkit.work.values import course_of, dose_of, refuse_exact
 from ptvkit.work.workspace import CaseValues, Workspace
 
 Row = dict[str, Any]
@@ -205,6 +205,7 @@ def run_task(request: Request, task: Task, kept: CaseValues, inputs: InputFiles)
 def _simulated(ready: Sequence[Prepared], course: Course, request: Request, seed: int) -> list[CoverageResult]:
     """Results of targets that share a course, on the same patients; each stops when it is precise enough."""
     ask = request.tables.simulation
+    refuse_exact(request)
     times, count, done = samples_of(course, ask.samples), whole("patients", ask.patients, least=1, most=10**9), 0
     width = 1.0 if ask.precision is None else number("precision", ask.precision, least=0.001, most=1.0)
     figures: list[list[list[FractionFigures]]] = [[] for _ in ready]

@@ -78,6 +78,19 @@ def request_of_part(request: Request, place: int) -> Request:
     return request.with_values(own)
 
 
+def refuse_exact(request: Request) -> None:
+    """Refuse the exact method where patients are needed one by one.
+
+    Raises
+    ------
+    MotionError
+    """
+    if request.tables.simulation.method == "exact":
+        raise MotionError(
+            f"{request.label('simulation.method')}: a study draws patients and cannot use exact; set it to sampled"
+        )
+
+
 def require_motion(course: Course) -> None:
     """Refuse a course in which nothing moves.
 

@@ -235,3 +235,30 @@ def test_setup_stats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert found["mean_mm"] == pytest.approx([0.75, 0, -0.75])
     assert main(["setup-stats", str(path), "--axes", "RAS"]) == 2
     assert "--sign: say displacement" in capsys.readouterr().err
+
+
+def test_the_exact_method_writes_and_prints_derivatives(
+    case: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(*case, *ERRORS, "--fractions", 2, "--method", "exact", "-o", out) == 0
+    told = capsys.readouterr()
+    assert "points per cc" in told.out
+    assert "draws no patients" in told.err
+    assert {path.name for path in out.iterdir()} == {"coverage.json", "derivatives.csv"}
+    found = content(out)
+    assert found["simulation_method"] == "exact"
+    assert found["standard_error"] == 0
+    assert set(found["derivatives"]["margin"]) == set("RLAPSI")
+    assert set(found["derivatives"]["systematic"]) == {"set-up", "drawing"}
+    assert main(["check", str(out)]) == 0
+
+
+def test_the_exact_method_refuses_what_it_cannot_have(
+    case: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    options = ["--set", "guidance.mode=vector", "--action-level", 2, "--method", "exact", "-o", out]
+    assert run(*case, *ERRORS, *options) == 2
+    assert 'use method="sampled"' in capsys.readouterr().err
+    assert not out.exists()

@@ -1,0 +1,1 @@
+"""Containment without drawing patients: distributions of shifts on a lattice."""
