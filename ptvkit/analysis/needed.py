@@ -312,7 +312,13 @@ def needs_at(judge: Judge, field: Field, people: Population, margin_mm: float) -
 
 
 def needs_of(
-    judge: Judge, field: Field, people: Population, shares: tuple[float, float], known: Needs | None = None
+    judge: Judge,
+    field: Field,
+    people: Population,
+    shares: tuple[float, float],
+    known: Needs | None = None,
+    *,
+    everyone: bool = False,
 ) -> Needs:
     """What each patient needs beyond the surface that the field is of.
 
@@ -324,13 +330,15 @@ def needs_of(
     shares : (2,)
     known : Needs, optional
         Bounds that are known before.
+    everyone : bool
+        Whether these bounds must be close.
     """
     if judge.points is not None:
         return _by_volume(judge, field, people, shares, known)
     if known is None and len(people.few.shifts):
         rough, few = roughly(judge, people)
-        middle = needs_of(rough, _thinned(field), few, (0.0, 1.0)).low
-        known = Needs(middle - NEAR_MM, middle + NEAR_MM, np.full(people.size, -1))
+        of_all = needs_of(rough, _thinned(field), few, (0.0, 1.0) if everyone else shares)
+        known = Needs(of_all.low - NEAR_MM, of_all.high + NEAR_MM, np.full(people.size, -1))
     if known is None:
         low, worst = _searched(judge, field, people, FIRST)
         known = Needs(low, np.full(len(low), np.inf), worst)

@@ -338,7 +338,7 @@ def _isotropic(search: Search, ready: PreparedTarget) -> _Answer:
         room = room_of(search.target, (people, search.others))
         field = ready.field if ready.room is not None and ready.room.holds(room) else None
         field = field or field_of(search.target, room, search.judge.deep_mm)
-        needed = needs_of(search.judge, field, people, search.interval).middle
+        needed = needs_of(search.judge, field, people, search.interval, everyone=True).middle
     search.tell()
     size = max(quantile(needed, search.share), LEAST_MM)
     if size > LARGEST_MM:
