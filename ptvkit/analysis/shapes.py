@@ -45,8 +45,6 @@ STEPS: Final = 10
 FIRST_STEP: Final = 0.5
 """Power of the ratio that a side is multiplied by; it falls where a side overshoots."""
 LEAST_STEP: Final = 0.02
-SETTLED: Final = 0.03
-"""Logarithm by which no side changes any more where a search ends."""
 KEPT: Final = 3
 """The last sides of a search; their mean is its result."""
 LEAST_MM: Final = 0.3
@@ -128,8 +126,6 @@ def searched_sides(search: Search, start: Sought, *, steps: int = STEPS, first_s
         step = np.clip(np.where(turned < 0, 0.5 * step, np.where(turned > 0, 1.2 * step, step)), LEAST_STEP, 1.0)
         at, before = at.moved(at.sides * np.exp(step * towards)), towards
         search.tell()
-        if len(tried) > KEPT and np.abs(step * towards).max() < SETTLED:
-            break
     return Sought(np.mean(tried[-KEPT:], axis=0), None)
 
 
