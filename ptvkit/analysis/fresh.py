@@ -5,7 +5,7 @@ import numpy as np
 from ptvkit.analysis.gauge import gauges
 from ptvkit.analysis.needed import Floats, Judge, Population, needs_at
 from ptvkit.geometry.region import Region
-from ptvkit.kernels.needed import Field
+from ptvkit.kernels.field import Field
 from ptvkit.kernels.needed_share import WITHIN
 from ptvkit.motion.course import Course
 from ptvkit.motion.estimate import Estimate, share

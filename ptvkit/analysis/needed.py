@@ -20,17 +20,14 @@ from ptvkit.dose.points import Points, points_of
 from ptvkit.geometry.boxes import joined
 from ptvkit.geometry.distance import signed_distance
 from ptvkit.geometry.region import Region
+from ptvkit.kernels.field import Field
 from ptvkit.kernels.needed import (
     Bounds,
     Curve,
-    Field,
     Positions,
     Sketch,
     Tree,
-    curve_slope,
-    distances,
     needed_of_worst,
-    weighted_curve,
 )
 from ptvkit.kernels.needed_share import MEAN, VOLUME, WITHIN, needed_of_share
 from ptvkit.motion.course import Course
@@ -56,11 +53,6 @@ BEYOND_MM: Final = 0.3
 """How far beyond the shares of interest patients are worked out at first."""
 LATTICE_MM: Final = 0.1
 """By which distances differ between lattices."""
-TOGETHER_MM: Final = 0.3
-"""Points decide together whose needed margins differ by about this."""
-STILL: Final = np.zeros((0, 3, 3))
-DECIDING_POINTS: Final = 20
-"""Of a patient's volume, that say which sides matter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,9 +293,9 @@ def needs_at(judge: Judge, field: Field, people: Population, margin_mm: float) -
         if len(people.few.shifts):
             bounds = Bounds(NEVER_MM, margin_mm - NEAR_MM, margin_mm + NEAR_MM)
             rough, few = roughly(judge, people)
-            needed = _searched(rough, _thinned(field), few, bounds)[0]
+            needed = searched(rough, _thinned(field), few, bounds)[0]
         near = np.abs(needed - margin_mm) < NEAR_MM
-        needed[near] = _searched(judge, field, people.part(near), Bounds(NEVER_MM, margin_mm, margin_mm))[0]
+        needed[near] = searched(judge, field, people.part(near), Bounds(NEVER_MM, margin_mm, margin_mm))[0]
         return needed
     needed = _needed_by_volume(judge, judge.few, field, people)
     near = np.abs(needed - margin_mm) < NEAR_MM
@@ -340,7 +332,7 @@ def needs_of(
         of_all = needs_of(rough, _thinned(field), few, (0.0, 1.0) if everyone else shares)
         known = Needs(of_all.low - NEAR_MM, of_all.high + NEAR_MM, np.full(people.size, -1))
     if known is None:
-        low, worst = _searched(judge, field, people, FIRST)
+        low, worst = searched(judge, field, people, FIRST)
         known = Needs(low, np.full(len(low), np.inf), worst)
         ceiling = quantile(low, shares[1]) + BEYOND_MM
     else:
@@ -359,7 +351,7 @@ def _narrowed(judge: Judge, field: Field, people: Population, known: Needs, floo
         return known
     low, high, worst = known.low.copy(), known.high.copy(), known.worst.copy()
     bounds = Bounds(NEVER_MM, floor, ceiling)
-    least, place = _searched(judge, field, people.part(which), bounds, worst[which])
+    least, place = searched(judge, field, people.part(which), bounds, worst[which])
     low[which], worst[which] = least, place
     high[which] = np.where(least > ceiling, np.inf, np.maximum(least, floor))
     return Needs(low, high, worst)
@@ -370,12 +362,12 @@ def quantile(needed: Floats, share: float) -> float:
     return float(np.sort(needed)[min(int(np.ceil(share * (len(needed) - 1) - 1e-9)), len(needed) - 1)])
 
 
-def _searched(
+def searched(
     judge: Judge, field: Field, people: Population, bounds: Bounds, hints: Whole | None = None
 ) -> tuple[Floats, Whole]:
     """What each patient needs within bounds, and the point of the judge's tree that decides for him."""
     hints = np.full(people.size, -1) if hints is None else hints
-    exact = _centred(field, judge.centre_mm)
+    exact = centred(field, judge.centre_mm)
     curve = roughly(judge, people)[0].plan.curve()
     slack = 0.3 * people.spread_mm**2 / judge.plan.penumbra_mm + 0.2
     sketch = Sketch(_thinned(exact), people.few, curve, slack)
@@ -388,56 +380,6 @@ def _thinned(field: Field) -> Field:
     i, j, k = steps
     to_index = np.ascontiguousarray(field.to_index / steps[:, None])
     return Field(np.ascontiguousarray(field.values[::i, ::j, ::k]), to_index, field.spacing_mm * steps)
-
-
-def deciding_positions(judge: Judge, field: Field, people: Population, needed: Floats) -> tuple[Floats, Floats]:
-    """Where the points that decide are in the patient's frame (N, 3), mm, and how much each counts (N,).
-
-    Of the worst points of the surface's six directions those count that need nearly as much as the worst of all: at the
-    best margin several decide together.
-    """
-    at, curve, centred = people.at, judge.plan.curve(), _centred(field, judge.centre_mm)
-    points, counts = [], []
-    for patient, (own, share) in enumerate(_deciding(judge, field, people, needed)):
-        turns = at.turns[patient] if len(at.turns) else STILL
-        distance = distances(centred, own, at.shifts[patient], turns) - needed[patient]
-        slope = curve_slope(curve, distance) if judge.level > 0 else (distance > distance.max() - 0.5) * 1.0
-        weight = slope * at.weights[patient].reshape(-1)
-        turned = own[:, None] if not len(turns) else np.einsum("fij,nj->nfi", turns, own)
-        place = turned[:, :, None] + at.shifts[patient]
-        points.append((place + judge.centre_mm).reshape(-1, 3))
-        counts.append((share[:, None] * weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)).reshape(-1))
-    return np.concatenate(points), np.concatenate(counts)
-
-
-def _deciding(judge: Judge, field: Field, people: Population, needed: Floats) -> list[tuple[Floats, Floats]]:
-    """Each patient's deciding points (N, 3), relative to the centre, and how much each counts (N,)."""
-    if judge.points is not None:
-        centred = _centred(field, judge.centre_mm)
-        own = [_deciding_points(judge, centred, people.at, patient, needed[patient]) for patient in range(people.size)]
-        return [(each, np.full(len(each), 1.0 / len(each))) for each in own]
-    bounds = Bounds(NEVER_MM, float(needed.min()) - 5 * TOGETHER_MM, np.inf)  # e⁻⁵ counts for nothing
-    found = [_searched(replace(judge, tree=tree), field, people, bounds) for tree in judge.facing]
-    places = np.stack([tree.centres[worst] for tree, (_, worst) in zip(judge.facing, found, strict=True)], axis=1)
-    most = np.stack([each for each, _ in found], axis=1)
-    share = np.exp((most - most.max(axis=1, keepdims=True)) / TOGETHER_MM)
-    share /= share.sum(axis=1, keepdims=True)
-    return [
-        (np.ascontiguousarray(own[part > 0.01]), part[part > 0.01]) for own, part in zip(places, share, strict=True)
-    ]
-
-
-def _deciding_points(judge: Judge, field: Field, at: Positions, patient: int, margin: float) -> Floats:
-    """Points of the volume whose dose is nearest to the one that the criterion asks for."""
-    assert judge.points is not None, "only criteria of volume are judged by all points"
-    turns = at.turns[patient] if len(at.turns) else STILL
-    inner = distances(field, judge.points.inner, at.shifts[patient], turns)
-    if judge.kind == WITHIN:
-        away = np.abs(inner - margin).min(axis=1)
-    else:
-        dose = weighted_curve(inner, at.weights[patient].reshape(-1), judge.plan.curve(), margin)
-        away = dose if judge.kind == MEAN else np.abs(dose - judge.level)
-    return np.ascontiguousarray(judge.points.inner[np.argsort(away)[:DECIDING_POINTS]])
 
 
 def _by_volume(
@@ -461,13 +403,13 @@ def _by_volume(
 
 def _needed_by_volume(judge: Judge, points: Points | None, field: Field, people: Population) -> Floats:
     assert points is not None, "only criteria of volume are judged by all points"
-    centred, curve = _centred(field, judge.centre_mm), judge.plan.curve()
+    near, curve = centred(field, judge.centre_mm), judge.plan.curve()
     return needed_of_share(
-        centred, points.inner, points.volume_cc, people.at, curve, judge.level, kind=judge.kind, share=judge.share
+        near, points.inner, points.volume_cc, people.at, curve, judge.level, kind=judge.kind, share=judge.share
     )
 
 
-def _centred(field: Field, centre_mm: Floats) -> Field:
+def centred(field: Field, centre_mm: Floats) -> Field:
     """The same field for points relative to the target's centroid."""
     moved = field.to_index.copy()
     moved[:, 3] += moved[:, :3] @ centre_mm

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ptvkit.analysis.deciding import deciding_positions
 from ptvkit.analysis.gauge import deciding_shares, gauges
 from ptvkit.analysis.needed import (
     Judge,
     Needs,
     Population,
-    deciding_positions,
     field_of,
     needs_of,
     quantile,
@@ -28,8 +28,8 @@ from ptvkit.analysis.needed import (
 )
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import grid_around, resampled
+from ptvkit.kernels.field import Field
 from ptvkit.kernels.level import sample_points
-from ptvkit.kernels.needed import Field
 from ptvkit.kernels.occupancy import occupancy
 from ptvkit.margins.expand import expand
 from ptvkit.margins.margin import LARGEST_MM, PATIENT, Margin

@@ -1,7 +1,7 @@
 """The inverse question: the smallest margin that holds for a share of the population."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -31,15 +31,16 @@ from ptvkit.analysis.shapes import (
     side_intervals,
     sized_sides,
 )
+from ptvkit.analysis.solution import Solution, Trial
 from ptvkit.dose.conformal import PrescribedTo, plateau_of
 from ptvkit.dose.criteria import CRITERIA, criterion_of
 from ptvkit.errors import DoseError, MotionError
 from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.region import Region
-from ptvkit.kernels.needed import Field
+from ptvkit.kernels.field import Field
 from ptvkit.kernels.needed_share import WITHIN
 from ptvkit.margins.expand import expand
-from ptvkit.margins.margin import LARGEST_MM, Margin
+from ptvkit.margins.margin import LARGEST_MM
 from ptvkit.margins.structures import taken_cc
 from ptvkit.motion.course import Course, Seed, root, samples_of
 from ptvkit.motion.coverage import Structure, filled, shift_range
@@ -62,65 +63,6 @@ SPARE: Final = 0.1
 """Of the range of displacements: what a shared field has beyond it on each side."""
 ALPHA, BETA = 2.5, 1.64
 """Van Herk's recipe, where the search for sides begins."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """A margin that was tried.
-
-    Attributes
-    ----------
-    margin : Margin
-    ptv_cc : float
-    reached : Estimate
-        Share of the patients of the search that meet the criterion.
-    organ_cc : float or None
-        Of the organ, what lies inside the PTV and outside the CTV.
-    """
-
-    margin: Margin
-    ptv_cc: float
-    reached: Estimate
-    organ_cc: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Solution:
-    """The smallest margin that meets a criterion.
-
-    Attributes
-    ----------
-    margin : Margin
-    scale : Estimate
-        Of the margin: 1, and by which factors its 95 % simulation interval reaches from it.
-    sides : mapping of str to Estimate
-        Each side's margin by its letter, mm, with its 95 % interval. Sides that trade against each other with hardly
-        any change of volume have wide ones.
-    criterion : str
-    population : float
-    shape : str
-    reached : Estimate
-        Share that meets the criterion with this margin among patients that the search did not see.
-    ptv_cc : float
-    organ_cc : float or None
-        What the margin takes of the organ.
-    trials : tuple of Trial
-        Other margins, by size: the trade of PTV volume, and of the organ, against the criterion.
-    note : str
-        What the criterion is not, where that matters.
-    """
-
-    margin: Margin
-    scale: Estimate
-    criterion: str
-    population: float
-    shape: Shape
-    reached: Estimate
-    ptv_cc: float
-    trials: tuple[Trial, ...]
-    sides: dict[str, Estimate] = field(default_factory=dict)
-    note: str = ""
-    organ_cc: float | None = None
 
 
 def solve_margin(

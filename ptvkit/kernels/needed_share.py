@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.kernels.field import Field, Floats, distances_at, moved_by
 from ptvkit.kernels.jit import kernel, run_in_slices
-from ptvkit.kernels.needed import Curve, Field, Floats, Positions, curve_at, distances_at, moved_by
+from ptvkit.kernels.needed import Curve, Positions, curve_at
 
 SHARE_MM = 2e-3
 ROUNDING = 1e-9

@@ -8,7 +8,8 @@ import ptvkit as pk
 from ptvkit.analysis.needed import Needs, Plan, field_of, judge_of, needs_at, needs_of, population_of, room_of
 from ptvkit.analysis.solve import prepared_target, solve_prepared
 from ptvkit.dose.criteria import criterion_of
-from ptvkit.kernels.needed import Curve, distances, weighted_curve
+from ptvkit.kernels.field import Field, Single, distances
+from ptvkit.kernels.needed import Curve, Positions, weighted_curve
 from ptvkit.motion.coverage import centroid
 from tests.motion.bodies import ball
 
@@ -35,11 +36,11 @@ def block() -> pk.Region:
 TARGETS = {"block": block(), "two balls": pk.union(ball(7, (-11, 0, 3)), ball(6, (12, 4, -6)))}
 
 
-def by_all(points: Floats, field: object, at: object, patient: int, curve: Curve, level: float) -> float:
+def by_all(points: Floats, field: Field, at: Positions, patient: int, curve: Curve, level: float) -> float:
     """The largest of all points' roots, by bisection."""
-    turns = at.turns[patient] if len(at.turns) else np.zeros((0, 3, 3))  # type: ignore[attr-defined]
-    away = distances(field, points, at.shifts[patient], turns)  # type: ignore[arg-type, attr-defined]
-    weights = at.weights[patient].reshape(-1)  # type: ignore[attr-defined]
+    turns = at.turns[patient] if len(at.turns) else np.zeros((0, 3, 3))
+    away = distances(field, points, at.shifts[patient], turns)
+    weights = at.weights[patient].reshape(-1)
     low, high = -30.0, 60.0
     while high - low > 1e-3:
         middle = 0.5 * (low + high)
@@ -80,8 +81,8 @@ def test_what_share_of_the_volume_is_served(text: str) -> None:
         away = distances(place, judge.points.inner, people.at.shifts[patient], np.zeros((0, 3, 3)))
         weights = people.at.weights[patient].reshape(-1)
 
-        def value(m: float, away: Floats = away, weights: Floats = weights) -> float:  # type: ignore[assignment]
-            dose = weighted_curve(away, weights, judge.plan.curve(), m)  # type: ignore[arg-type]
+        def value(m: float, away: Single = away, weights: Floats = weights) -> float:
+            dose = weighted_curve(away, weights, judge.plan.curve(), m)
             kinds = {"d98": (dose >= 0.95) @ share, "v95": (dose >= 0.95) @ share, "mean": dose @ share}
             return float(kinds.get(criterion.metric.name, (away <= m) @ weights @ share))
 
