@@ -5,13 +5,9 @@ from .analysis.lesion_change import LesionChange, LesionComparison, compare_lesi
 from .analysis.personal import PersonalMargin, personal_margin
 from .analysis.protocols import BeamTime, ProtocolRow, beam_time, compare_protocols
 from .analysis.recipe_check import RecipeCheck, check_recipe
-<<<<<<< HEAD
-from .analysis.solve import Solution, Trial, solve_margin
-from .dose.biology import Clonogens, Lyman, TumourControl, geud, ntcp, tcp
-=======
 from .analysis.solution import Solution, Trial
 from .analysis.solve import solve_margin
->>>>>>> 7d210ff (Look-ups of distances, deciding points and solutions in modules of their own)
+from .dose.biology import Clonogens, Lyman, TumourControl, geud, ntcp, tcp
 from .dose.conformal import conformal_dose
 from .dose.dose import Dose
 from .dose.fractionation import bed, eqd2, plan_sum

@@ -8,7 +8,7 @@ import numpy as np
 from ptvkit.analysis.needed import NEVER_MM, Floats, Judge, Population, centred, searched
 from ptvkit.kernels.field import Field, distances
 from ptvkit.kernels.needed import Bounds, Positions, curve_slope, weighted_curve
-from ptvkit.kernels.needed_share import MEAN, WITHIN
+from ptvkit.kernels.needed_share import GEUD, MEAN, WITHIN
 
 TOGETHER_MM: Final = 0.3
 """Points decide together whose needed margins differ by about this."""
@@ -63,5 +63,5 @@ def _deciding_points(judge: Judge, field: Field, at: Positions, patient: int, ma
         away = np.abs(inner - margin).min(axis=1)
     else:
         dose = weighted_curve(inner, at.weights[patient].reshape(-1), judge.plan.curve(), margin)
-        away = dose if judge.kind == MEAN else np.abs(dose - judge.level)
+        away = dose if judge.kind in (MEAN, GEUD) else np.abs(dose - judge.level)
     return np.ascontiguousarray(judge.points.inner[np.argsort(away)[:DECIDING_POINTS]])

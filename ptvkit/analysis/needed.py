@@ -29,7 +29,7 @@ from ptvkit.kernels.needed import (
     Tree,
     needed_of_worst,
 )
-from ptvkit.kernels.needed_share import MEAN, VOLUME, WITHIN, needed_of_share
+from ptvkit.kernels.needed_share import GEUD, MEAN, VOLUME, WITHIN, needed_of_share
 from ptvkit.motion.course import Course
 
 Floats = NDArray[np.float64]
@@ -113,6 +113,8 @@ class Judge:
         metric = self.criterion.metric
         if metric.name == "contained":
             return 0.0
+        if self.kind == GEUD:
+            return metric.size
         return metric.size / 100 if metric.unit == "share" else self.criterion.level
 
     @property
@@ -124,13 +126,15 @@ class Judge:
     def kind(self) -> int:
         """What is summed over the points of the volume."""
         metric = self.criterion.metric
+        if metric.name.startswith("geud"):
+            return GEUD
         return MEAN if metric.name == "mean" else WITHIN if metric.entry.source == "coverage" else VOLUME
 
     @property
     def share(self) -> float:
         """Of the volume that must be served; the mean dose for that."""
         metric = self.criterion.metric
-        return self.criterion.level if metric.unit == "share" or metric.name == "mean" else metric.size / 100
+        return self.criterion.level if metric.unit == "share" or self.kind in (MEAN, GEUD) else metric.size / 100
 
 
 class Needs(NamedTuple):

@@ -18,7 +18,8 @@ ROUNDING = 1e-9
 VOLUME: Final = 0
 MEAN: Final = 1
 WITHIN: Final = 2
-"""What is summed over the points: whether they get the level, their dose, or how much of the time they lie within m."""
+GEUD: Final = 3
+"""What is summed over the points: if they get the level, their dose, how long they are within m, a power of their dose."""
 
 
 def needed_of_share(
@@ -30,9 +31,9 @@ def needed_of_share(
     ----------
     field, points, volumes, at, curve
     level : float
-        Dose that a point must get, for `VOLUME`.
+        Dose that a point must get, for `VOLUME`; the exponent for `GEUD`.
     kind : int
-        `VOLUME`, `MEAN` or `WITHIN`.
+        `VOLUME`, `MEAN`, `WITHIN` or `GEUD`.
     share : float
         Of the volume, or the mean dose.
     """
@@ -84,7 +85,7 @@ def _root_of_share(
         for i in range(len(open_)):
             gets[i] = _got(d[open_[i]], weights, curve, level, kind, middle)
             total += volumes[open_[i]] * gets[i]
-        met = total >= share
+        met = total ** (1 / level) >= share if kind == GEUD else total >= share
         if kind == VOLUME:  # who gets the level now gets it with more
             still = (gets > 0) == met
             if not met:
@@ -111,4 +112,6 @@ def _got(d: NDArray[np.float32], weights: Floats, curve: Curve, level: float, ki
         total += weights[n] * curve_at(d[n] - margin, curve.values, curve.first_mm, curve.step_mm)
     if kind == MEAN:
         return total
+    if kind == GEUD:
+        return max(total, 1e-6) ** level
     return 1.0 if total >= level else 0.0
