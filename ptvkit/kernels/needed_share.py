@@ -19,7 +19,7 @@ VOLUME: Final = 0
 MEAN: Final = 1
 WITHIN: Final = 2
 GEUD: Final = 3
-"""What is summed over the points: if they get the level, their dose, how long they are within m, a power of their dose."""
+"""What is summed over points: if they get the level, their dose, how long they are within m, a power of the dose."""
 
 
 def needed_of_share(
