@@ -5,7 +5,8 @@ from .analysis.lesion_change import LesionChange, LesionComparison, compare_lesi
 from .analysis.personal import PersonalMargin, personal_margin
 from .analysis.protocols import BeamTime, ProtocolRow, beam_time, compare_protocols
 from .analysis.recipe_check import RecipeCheck, check_recipe
-from .analysis.solve import Solution, Trial, solve_margin
+from .analysis.solution import Solution, Trial
+from .analysis.solve import solve_margin
 from .dose.biology import Clonogens, Lyman, TumourControl, geud, ntcp, tcp
 from .dose.conformal import conformal_dose
 from .dose.dose import Dose

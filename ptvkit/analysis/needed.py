@@ -4,65 +4,55 @@ Sorted over patients, the needed margins are the whole curve of the population's
 from the target serves all sizes of margin: the dose at a point is a falling curve of its distance less the margin.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ptvkit.analysis.point_tree import tree_of
+from ptvkit.analysis.point_tree import one_of_each_cube, tree_of
 from ptvkit.analysis.positions import NONE, few_of, positions_of
 from ptvkit.dose.conformal import PrescribedTo, plateau_of
 from ptvkit.dose.criteria import Criterion
-from ptvkit.dose.metrics import metrics_of
 from ptvkit.dose.points import Points, points_of
 from ptvkit.geometry.boxes import joined
 from ptvkit.geometry.distance import signed_distance
 from ptvkit.geometry.region import Region
-from ptvkit.kernels.jit import thread_count
+from ptvkit.kernels.field import Field
 from ptvkit.kernels.needed import (
     Bounds,
     Curve,
-    Field,
     Positions,
     Sketch,
     Tree,
-    curve_slope,
-    distances,
     needed_of_worst,
-    weighted_curve,
 )
+from ptvkit.kernels.needed_share import GEUD, MEAN, VOLUME, WITHIN, needed_of_share
 from ptvkit.motion.course import Course
-from ptvkit.motion.simulate import in_threads
 
 Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
 
 STEP_MM: Final = 0.05
-WORST_POINT: Final = ("dmin", "contained")
-"""Metrics that one point of the surface decides."""
-CELLS_MM: Final = (24.0, 12.0, 6.0, 3.5)
+CELLS_MM: Final = (20.0, 9.0, 4.0)
 POINT_MM: Final = 1.7
-NEAR_MM: Final = 0.8
-"""Patients are worked out finely whose needed margin is roughly this close to the wanted one."""
+FACING_MM: Final = 3.5
 FINE_MM: Final = 1.5
 """Fields closer than this are thinned for rough answers."""
 FEWEST_NODES: Final = 16
 INNER: Final = 2500
-SURFACE: Final = 800
-ROOT_MM: Final = 0.01
+FEW_INNER: Final = 300
+NEAR_MM: Final = 1.0
+"""By few positions, or few points of the volume, a patient's needed margin is known within this."""
 NEVER_MM: Final = -30.0
-"""Needed margins are told from here on; what needs less needs none."""
-ALL: Final = Bounds(NEVER_MM, NEVER_MM, np.inf)
-DECIDED_MM: Final = 0.15
-"""Who needs so much more or less than a margin is on its one side for sure."""
-BINS: Final = 400
-TOGETHER_MM: Final = 0.3
-"""Points decide together whose needed margins differ by about this."""
-STILL: Final = np.zeros((0, 3, 3))
-DECIDING_POINTS: Final = 20
-"""Of a patient's volume, that say which sides matter."""
+"""Needed margins are searched from here on; what needs less needs none."""
+FIRST: Final = Bounds(NEVER_MM, NEVER_MM, -np.inf)
+BEYOND_MM: Final = 0.3
+"""How far beyond the shares of interest patients are worked out at first."""
+LATTICE_MM: Final = 0.1
+"""By which distances differ between lattices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +63,19 @@ class Plan:
     ----------
     penumbra_mm, edge_level, prescribed_to
         As in `conformal_dose`.
+    blurred_mm : float
+        SD of motion that is not among a patient's positions.
     """
 
     penumbra_mm: float = 3.2
     edge_level: float = 0.95
     prescribed_to: PrescribedTo = "plateau"
+    blurred_mm: float = 0.0
 
-    def curve(self, blurred_mm: float = 0.0) -> Curve:
-        """Share of the prescription by distance from the PTV's surface, blurred by some more mm (SD)."""
+    def curve(self) -> Curve:
+        """Share of the prescription by distance from the PTV's surface."""
         edge = float(special.ndtri(self.edge_level)) * self.penumbra_mm
-        width = float(np.hypot(self.penumbra_mm, blurred_mm))
+        width = float(np.hypot(self.penumbra_mm, self.blurred_mm))
         at = np.arange(edge - 5 * width, edge + 6 * width, STEP_MM)
         values = plateau_of(1.0, self.edge_level, self.prescribed_to) * special.ndtr((edge - at) / width)
         return Curve(np.ascontiguousarray(values), float(at[0]), STEP_MM)
@@ -100,9 +93,9 @@ class Judge:
     tree, coarse : Tree
         Surface points relative to the centre, and fewer of them.
     facing : tuple of Tree
-        Those that face R, L, A, P, S and I, where there are such.
-    points : Points or None
-        Volume and surface, relative to the centre, where the worst point alone does not decide.
+        Fewer, those that face R, L, A, P, S and I, where there are such.
+    points, few : Points or None
+        Of the volume, relative to the centre, where the worst point alone does not decide.
     """
 
     criterion: Criterion
@@ -112,37 +105,98 @@ class Judge:
     coarse: Tree
     facing: tuple[Tree, ...]
     points: Points | None
+    few: Points | None
 
     @property
     def level(self) -> float:
-        """That the dose of the worst point must reach; 0 where its distance decides."""
-        return 0.0 if self.criterion.metric.name == "contained" else self.criterion.level
+        """Dose that a point must get; 0 where its distance decides."""
+        metric = self.criterion.metric
+        if metric.name == "contained":
+            return 0.0
+        if self.kind == GEUD:
+            return metric.size
+        return metric.size / 100 if metric.unit == "share" else self.criterion.level
+
+    @property
+    def deep_mm(self) -> float:
+        """How far inside a PTV distances matter to the dose."""
+        return 1.0 - self.plan.curve().first_mm
+
+    @property
+    def kind(self) -> int:
+        """What is summed over the points of the volume."""
+        metric = self.criterion.metric
+        if metric.name.startswith("geud"):
+            return GEUD
+        return MEAN if metric.name == "mean" else WITHIN if metric.entry.source == "coverage" else VOLUME
+
+    @property
+    def share(self) -> float:
+        """Of the volume that must be served; the mean dose for that."""
+        metric = self.criterion.metric
+        return self.criterion.level if metric.unit == "share" or self.kind in (MEAN, GEUD) else metric.size / 100
+
+
+class Needs(NamedTuple):
+    """What patients need beyond a surface, mm: from `low` to `high` (P,), and the tree's `worst` (P,) points."""
+
+    low: Floats
+    high: Floats
+    worst: Whole
+
+    @property
+    def middle(self) -> Floats:
+        """What each patient (P,) needs, exactly where that is known; the least where no most is."""
+        return np.where(np.isfinite(self.high), 0.5 * (self.low + self.high), self.low)
+
+    def part(self, which: NDArray[np.bool_]) -> "Needs":
+        """Of some of the patients."""
+        return Needs(self.low[which], self.high[which], self.worst[which])
+
+    def beyond(self, growth: Floats) -> "Needs":
+        """Beyond a surface whose sides have grown by so much (6,), mm, on any lattice.
+
+        An ellipsoid whose semi-axes all grow by g reaches no more than g further, and no less far than before.
+        """
+        least, most = min(float(growth.min()), 0.0), max(float(growth.max()), 0.0)
+        return Needs(self.low - most - LATTICE_MM, self.high - least + LATTICE_MM, self.worst)
 
 
 def judge_of(target: Region, criterion: Criterion, plan: Plan, centre_mm: Floats) -> Judge:
     """Prepare a target for a criterion."""
-    whole = None
-    if criterion.metric.name not in WORST_POINT:
-        found = points_of(target, inner=INNER, surface=SURFACE)
-        whole = Points(inner=found.inner - centre_mm, volume_cc=found.volume_cc, surface=found.surface - centre_mm)
-    surface = target.surface_points() - centre_mm
+    metric = criterion.metric
+    worst = metric.name in ("dmin", "contained") or (
+        metric.name != "mean" and metric.size == 100 and metric.unit == "Gy"
+    )
+    volumes = [None, None] if worst else [_volume(target, centre_mm, inner) for inner in (INNER, FEW_INNER)]
+    surface = target.surface_points()
+    surface = surface[one_of_each_cube(surface, POINT_MM)]
+    normals = _outward(target, surface)
+    surface = surface - centre_mm
+    fewer = one_of_each_cube(surface, FACING_MM)
+    faced = np.stack([normals, -normals], axis=2).reshape(-1, 6).argmax(axis=1)[fewer]
+    facing = [fewer[faced == side] for side in range(6) if (faced == side).any()]
     return Judge(
         criterion=criterion,
         plan=plan,
         centre_mm=centre_mm,
-        tree=tree_of(surface, (*CELLS_MM, POINT_MM)),
-        coarse=tree_of(surface, CELLS_MM),
-        facing=tuple(tree_of(part, CELLS_MM) for part in _by_direction(target, surface + centre_mm, surface)),
-        points=whole,
+        tree=tree_of(surface, normals, CELLS_MM),
+        coarse=tree_of(surface[fewer], normals[fewer], CELLS_MM[:-1]),
+        facing=tuple(tree_of(surface[part], normals[part], CELLS_MM[:-1]) for part in facing),
+        points=volumes[0],
+        few=volumes[1],
     )
 
 
-def _by_direction(target: Region, points_mm: Floats, points: Floats) -> list[Floats]:
-    """Points of a surface, parted by the direction that they face most."""
+def _volume(target: Region, centre_mm: Floats, inner: int) -> Points:
+    found = points_of(target, inner=inner, surface=1)
+    return replace(found, inner=np.ascontiguousarray(found.inner - centre_mm))
+
+
+def _outward(target: Region, points_mm: Floats) -> Floats:
+    """Slope (N, 3) of a target's level at points of its surface."""
     slope = np.stack([target.sample(points_mm + e) - target.sample(points_mm - e) for e in 0.7 * np.eye(3)], axis=1)
-    slope = np.clip(slope, -2.0, 2.0)  # beyond the grid everything is far outside
-    faced = np.stack([slope, -slope], axis=2).reshape(-1, 6).argmax(axis=1)
-    return [points[faced == side] for side in range(6) if (faced == side).any()]
+    return np.clip(slope, -2.0, 2.0)  # beyond the grid everything is far outside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -179,143 +233,149 @@ def population_of(course: Course, patients: int, seed: int, samples: int, centre
     """Draw patients for a metric by its name."""
     smooth = metric not in ("contained", "coverage")
     at = positions_of(course, patients, seed, samples, centre_mm, smooth=smooth, extremes=metric == "contained")
-    few, spread = few_of(at) if metric == "dmin" else (NONE, 0.0)
+    few, spread = few_of(at) if smooth else (NONE, 0.0)
     return Population(at=at, few=few, spread_mm=spread)
 
 
-def field_of(region: Region, people: Population, deep_mm: float) -> Field:
-    """Distance from a region's surface, on its own lattice, and as far around it as patients' targets get."""
-    low, high = people.at.shifts.min(axis=(0, 1, 2)), people.at.shifts.max(axis=(0, 1, 2))
-    if len(people.at.turns):  # how far rotations carry the surface
-        angle = np.arccos(np.clip((np.trace(people.at.turns, axis1=2, axis2=3) - 1) / 2, -1, 1)).max()
-        points = region.surface_points()
-        reach = angle * np.linalg.norm(points - points.mean(axis=0), axis=1).max()
-        low, high = low - reach, high + reach
+class Room(NamedTuple):
+    """How far displacements reach: from `low_mm` (3,) to `high_mm` (3,), and `farthest_mm` in any direction."""
+
+    low_mm: Floats
+    high_mm: Floats
+    farthest_mm: float
+
+    def holds(self, other: "Room") -> bool:
+        """Whether another has no more room."""
+        within = (self.low_mm <= other.low_mm).all() and (self.high_mm >= other.high_mm).all()
+        return bool(within and self.farthest_mm >= other.farthest_mm)
+
+
+def roughly(judge: Judge, people: Population) -> tuple[Judge, Population]:
+    """The same by few positions of each patient and few points; as it is where there are no fewer."""
+    if judge.points is not None or not len(people.few.shifts):
+        return judge, people
+    plan = replace(judge.plan, blurred_mm=people.spread_mm / 3**0.5)
+    rough = Population(at=people.few, few=NONE, spread_mm=0.0)
+    return replace(judge, plan=plan, tree=judge.coarse), rough
+
+
+def room_of(region: Region, people: Sequence[Population]) -> Room:
+    """How far patients' targets get from where they were planned."""
+    low = np.min([each.at.shifts.min(axis=(0, 1, 2)) for each in people], axis=0)
+    high = np.max([each.at.shifts.max(axis=(0, 1, 2)) for each in people], axis=0)
+    farthest = max(float(np.linalg.norm(each.at.shifts, axis=-1).max()) for each in people)
+    angle = max((_largest_angle(each.at.turns) for each in people if len(each.at.turns)), default=0.0)
+    if not angle:
+        return Room(low, high, farthest)
+    points = region.surface_points()
+    reach = angle * float(np.linalg.norm(points - points.mean(axis=0), axis=1).max())
+    return Room(low - reach, high + reach, farthest + reach)
+
+
+def _largest_angle(turns: Floats) -> float:
+    return float(np.arccos(np.clip((np.trace(turns, axis1=2, axis2=3) - 1) / 2, -1, 1)).max())
+
+
+def field_of(region: Region, far: Room, deep_mm: float) -> Field:
+    """Distance from a region's surface, on its own lattice, and as far around it as there is room for."""
     axes = np.abs(region.grid.axes)  # of the grid, in the patient's frame
-    minus, plus = np.minimum(low, 0.0) @ axes, np.maximum(high, 0.0) @ axes
+    minus, plus = np.minimum(far.low_mm, 0.0) @ axes, np.maximum(far.high_mm, 0.0) @ axes
     if not region.grid.is_aligned(np.eye(3)):
         minus, plus = np.minimum(minus, -plus), np.maximum(plus, -minus)
     room = [(int(-a / h) + 4, int(b / h) + 4) for a, b, h in zip(minus, plus, region.grid.spacing_mm, strict=True)]
-    farthest = float(np.linalg.norm(people.at.shifts, axis=-1).max()) + 3.0
+    farthest = far.farthest_mm + 3.0
     near = joined(signed_distance(region, outside_mm=farthest, inside_mm=deep_mm, room=room))
     to_index = np.ascontiguousarray(np.linalg.inv(near.grid.affine)[:3])
-    return Field(np.minimum(near.level, np.float32(farthest)), to_index, np.asarray(near.grid.spacing_mm, float))
+    values = np.ascontiguousarray(np.minimum(near.level, np.float32(farthest)))
+    return Field(values, to_index, np.asarray(near.grid.spacing_mm, float))
 
 
-def needed_margins(
-    judge: Judge, field: Field, people: Population, *, share: float | None = None, at_mm: float | None = None
-) -> Floats:
-    """What each patient (P,) needs beyond the surface that the field is of, mm.
+def needs_at(judge: Judge, field: Field, people: Population, margin_mm: float) -> Floats:
+    """What each patient (P,) needs beyond the surface that the field is of, as far as to compare it with a margin."""
+    if judge.points is None:
+        needed = np.full(people.size, margin_mm)
+        if len(people.few.shifts):
+            bounds = Bounds(NEVER_MM, margin_mm - NEAR_MM, margin_mm + NEAR_MM)
+            rough, few = roughly(judge, people)
+            needed = searched(rough, _thinned(field), few, bounds)[0]
+        near = np.abs(needed - margin_mm) < NEAR_MM
+        needed[near] = searched(judge, field, people.part(near), Bounds(NEVER_MM, margin_mm, margin_mm))[0]
+        return needed
+    needed = _needed_by_volume(judge, judge.few, field, people)
+    near = np.abs(needed - margin_mm) < NEAR_MM
+    needed[near] = _needed_by_volume(judge, judge.points, field, people.part(near))
+    return needed
+
+
+def needs_of(
+    judge: Judge,
+    field: Field,
+    people: Population,
+    shares: tuple[float, float],
+    known: Needs | None = None,
+    *,
+    everyone: bool = False,
+) -> Needs:
+    """What each patient needs beyond the surface that the field is of.
+
+    Exactly from one share of the population to another; of who needs less or more, bounds are known.
 
     Parameters
     ----------
     judge, field, people
-    share, at_mm : float, optional
-        Only patients near that share of the population, or near that need, are worked out finely; the others are known
-        within some tenths of a millimetre, and lie on the right side of it.
+    shares : (2,)
+    known : Needs, optional
+        Bounds that are known before.
+    everyone : bool
+        Whether these bounds must be close.
     """
     if judge.points is not None:
-        return _needed_by_volume(judge, field, people)
-    if not len(people.few.shifts) or (share is None and at_mm is None):
-        return needed_by_worst(judge, field, people)[0]
-    found = _rough(judge, field, people, share, at_mm)
-    bounds = ALL if at_mm is None else Bounds(NEVER_MM, at_mm - DECIDED_MM, at_mm + DECIDED_MM)
-    fine = np.zeros(len(found), bool)
-    for _ in range(4):
-        middle = at_mm if at_mm is not None else quantile(found, share or 0.5)
-        near = (np.abs(found - middle) < NEAR_MM) & ~fine
-        if not near.any():
-            break
-        found[near] = needed_by_worst(judge, field, people.part(near), bounds)[0]
-        fine |= near
+        return _by_volume(judge, field, people, shares, known)
+    if known is None and len(people.few.shifts):
+        rough, few = roughly(judge, people)
+        of_all = needs_of(rough, _thinned(field), few, (0.0, 1.0) if everyone else shares)
+        known = Needs(of_all.low - NEAR_MM, of_all.high + NEAR_MM, np.full(people.size, -1))
+    if known is None:
+        low, worst = searched(judge, field, people, FIRST)
+        known = Needs(low, np.full(len(low), np.inf), worst)
+        ceiling = quantile(low, shares[1]) + BEYOND_MM
+    else:
+        ceiling = quantile(known.high, shares[1])
+    floor = quantile(known.low, shares[0])
+    found = _narrowed(judge, field, people, known, floor, ceiling)
+    if quantile(found.low, shares[1]) > ceiling:
+        found = _narrowed(judge, field, people, found, floor, np.inf)
     return found
+
+
+def _narrowed(judge: Judge, field: Field, people: Population, known: Needs, floor: float, ceiling: float) -> Needs:
+    """Who may need more than a floor and less than a ceiling is worked out, as far as he does."""
+    which = (known.high > known.low) & (known.high >= floor) & (known.low <= ceiling)
+    if not which.any():
+        return known
+    low, high, worst = known.low.copy(), known.high.copy(), known.worst.copy()
+    bounds = Bounds(NEVER_MM, floor, ceiling)
+    least, place = searched(judge, field, people.part(which), bounds, worst[which])
+    low[which], worst[which] = least, place
+    high[which] = np.where(least > ceiling, np.inf, np.maximum(least, floor))
+    return Needs(low, high, worst)
 
 
 def quantile(needed: Floats, share: float) -> float:
     """The margin that this share of the patients need at most."""
-    return float(np.quantile(needed, share, method="higher"))
+    return float(np.sort(needed)[min(int(np.ceil(share * (len(needed) - 1) - 1e-9)), len(needed) - 1)])
 
 
-def needed_by_worst(
-    judge: Judge, field: Field, people: Population, bounds: Bounds = ALL
-) -> tuple[Floats, NDArray[np.int64]]:
-    """As `needed_margins`, all finely, and the point of the judge's tree that decides for each."""
-    sketch = Sketch(
-        _centred(_thinned(field), judge.centre_mm),
-        people.few,
-        judge.plan.curve(people.spread_mm / 3**0.5),
-        0.3 * people.spread_mm**2 / judge.plan.penumbra_mm + 0.2,
-    )
-    exact, curve = _centred(field, judge.centre_mm), judge.plan.curve()
-    return needed_of_worst(exact, judge.tree, people.at, curve, judge.level, sketch, bounds=bounds)
-
-
-def deciding_positions(judge: Judge, field: Field, people: Population, needed: Floats) -> tuple[Floats, Floats]:
-    """Where the points that decide are in the patient's frame (N, 3), mm, and how much each counts (N,).
-
-    Of the worst points of the surface's six directions those count that need nearly as much as the worst of all: at the
-    best margin several decide together.
-    """
-    at, curve, centred = people.at, judge.plan.curve(), _centred(field, judge.centre_mm)
-    points, counts = [], []
-    for patient, (own, share) in enumerate(_deciding(judge, field, people, needed)):
-        turns = at.turns[patient] if len(at.turns) else STILL
-        distance = distances(centred, own, at.shifts[patient], turns) - needed[patient]
-        slope = curve_slope(curve, distance) if judge.level > 0 else (distance > distance.max() - 0.5) * 1.0
-        weight = slope * at.weights[patient].reshape(-1)
-        turned = own[:, None] if not len(turns) else np.einsum("fij,nj->nfi", turns, own)
-        place = turned[:, :, None] + at.shifts[patient]
-        points.append((place + judge.centre_mm).reshape(-1, 3))
-        counts.append((share[:, None] * weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)).reshape(-1))
-    return np.concatenate(points), np.concatenate(counts)
-
-
-def _deciding(judge: Judge, field: Field, people: Population, needed: Floats) -> list[tuple[Floats, Floats]]:
-    """Each patient's deciding points (N, 3), relative to the centre, and how much each counts (N,)."""
-    if judge.points is not None:
-        centred = _centred(field, judge.centre_mm)
-        own = [_deciding_points(judge, centred, people.at, patient, needed[patient]) for patient in range(people.size)]
-        return [(each, np.full(len(each), 1.0 / len(each))) for each in own]
-    bounds = Bounds(NEVER_MM, float(needed.min()) - 5 * TOGETHER_MM, np.inf)  # e⁻⁵ counts for nothing
-    found = [needed_by_worst(replace(judge, tree=tree), field, people, bounds) for tree in judge.facing]
-    places = np.stack([tree.centres[worst] for tree, (_, worst) in zip(judge.facing, found, strict=True)], axis=1)
-    most = np.stack([each for each, _ in found], axis=1)
-    share = np.exp((most - most.max(axis=1, keepdims=True)) / TOGETHER_MM)
-    share /= share.sum(axis=1, keepdims=True)
-    return [
-        (np.ascontiguousarray(own[part > 0.01]), part[part > 0.01]) for own, part in zip(places, share, strict=True)
-    ]
-
-
-def _deciding_points(judge: Judge, field: Field, at: Positions, patient: int, margin: float) -> Floats:
-    """Points of the volume whose dose is nearest to the one that the criterion asks for."""
-    assert judge.points is not None, "only criteria of volume are judged by all points"
-    turns = at.turns[patient] if len(at.turns) else STILL
-    inner = distances(field, judge.points.inner, at.shifts[patient], turns)
-    criterion = judge.criterion
-    if criterion.metric.entry.source == "coverage":
-        away = np.abs(inner - margin).min(axis=1)
-    else:
-        dose = weighted_curve(inner, at.weights[patient].reshape(-1), judge.plan.curve(), margin)
-        wanted = criterion.level if criterion.metric.unit == "Gy" else criterion.metric.size / 100
-        away = dose if criterion.metric.name == "mean" else np.abs(dose - wanted)
-    return np.ascontiguousarray(judge.points.inner[np.argsort(away)[:DECIDING_POINTS]])
-
-
-def _rough(judge: Judge, field: Field, people: Population, share: float | None, at_mm: float | None) -> Floats:
-    """By the few positions and the coarse tree; who is far below the wanted share or need is hardly searched."""
-    wide = judge.plan.curve(people.spread_mm / 3**0.5)
-    coarse = _centred(_thinned(field), judge.centre_mm)
-    none = Sketch(coarse, NONE, wide, 0.0)
-
-    def searched(floor: float, ceiling: float) -> Floats:
-        return needed_of_worst(
-            coarse, judge.coarse, people.few, wide, judge.level, none, bounds=Bounds(NEVER_MM, floor, ceiling)
-        )[0]
-
-    if at_mm is not None:
-        return searched(at_mm - NEAR_MM, at_mm + NEAR_MM)
-    return searched(quantile(searched(np.inf, -np.inf), share or 0.5) - NEAR_MM, np.inf)
+def searched(
+    judge: Judge, field: Field, people: Population, bounds: Bounds, hints: Whole | None = None
+) -> tuple[Floats, Whole]:
+    """What each patient needs within bounds, and the point of the judge's tree that decides for him."""
+    hints = np.full(people.size, -1) if hints is None else hints
+    exact = centred(field, judge.centre_mm)
+    curve = roughly(judge, people)[0].plan.curve()
+    slack = 0.3 * people.spread_mm**2 / judge.plan.penumbra_mm + 0.2
+    sketch = Sketch(_thinned(exact), people.few, curve, slack)
+    return needed_of_worst(exact, judge.tree, people.at, judge.plan.curve(), judge.level, sketch, bounds, hints)
 
 
 def _thinned(field: Field) -> Field:
@@ -326,60 +386,35 @@ def _thinned(field: Field) -> Field:
     return Field(np.ascontiguousarray(field.values[::i, ::j, ::k]), to_index, field.spacing_mm * steps)
 
 
-def _needed_by_volume(judge: Judge, field: Field, people: Population) -> Floats:
-    centred, curve = _centred(field, judge.centre_mm), judge.plan.curve()
+def _by_volume(
+    judge: Judge, field: Field, people: Population, shares: tuple[float, float], known: Needs | None
+) -> Needs:
+    """By few points of the volume, and by all where it matters."""
+    if known is None:
+        nothing = np.full(people.size, np.inf)
+        known = Needs(-nothing, nothing, np.zeros(people.size, np.int64))
+    rough = (known.high >= quantile(known.low, shares[0])) & (known.low <= quantile(known.high, shares[1]))
+    low, high = known.low.copy(), known.high.copy()
+    few = _needed_by_volume(judge, judge.few, field, people.part(rough))
+    low[rough], high[rough] = few - NEAR_MM, few + NEAR_MM
+    for _ in range(4):
+        near = (high > low) & (high >= quantile(low, shares[0])) & (low <= quantile(high, shares[1]))
+        if not near.any():
+            break
+        low[near] = high[near] = _needed_by_volume(judge, judge.points, field, people.part(near))
+    return Needs(low, high, known.worst)
 
-    def one(patient: int) -> float:
-        return _needed_by_all(judge, centred, curve, people.at, patient)
 
-    return np.array(list(in_threads(one, range(people.size), thread_count())))
+def _needed_by_volume(judge: Judge, points: Points | None, field: Field, people: Population) -> Floats:
+    assert points is not None, "only criteria of volume are judged by all points"
+    near, curve = centred(field, judge.centre_mm), judge.plan.curve()
+    return needed_of_share(
+        near, points.inner, points.volume_cc, people.at, curve, judge.level, kind=judge.kind, share=judge.share
+    )
 
 
-def _centred(field: Field, centre_mm: Floats) -> Field:
+def centred(field: Field, centre_mm: Floats) -> Field:
     """The same field for points relative to the target's centroid."""
     moved = field.to_index.copy()
     moved[:, 3] += moved[:, :3] @ centre_mm
     return Field(field.values, moved, field.spacing_mm)
-
-
-def _needed_by_all(judge: Judge, field: Field, curve: Curve, at: Positions, patient: int) -> float:
-    """The root for one patient where volume counts, on the metric itself."""
-    points = judge.points
-    assert points is not None, "only criteria of volume are judged by all points"
-    turns = at.turns[patient] if len(at.turns) else STILL
-    weights = at.weights[patient].reshape(-1)
-    inner = distances(field, points.inner, at.shifts[patient], turns)
-    if judge.criterion.metric.entry.source == "coverage":
-        return _weighted_quantile(inner, points.volume_cc[:, None] * weights, judge.criterion.level)
-    surface = distances(field, points.surface, at.shifts[patient], turns)
-
-    def excess(margin: float) -> float:
-        doses = [weighted_curve(each, weights, curve, margin) for each in (inner, surface)]
-        found = metrics_of("target", doses[0], points.volume_cc, doses[1], bins=BINS, prescription_gy=1.0)
-        return judge.criterion.metric.of_dose(found) - judge.criterion.level
-
-    return _root(excess, NEVER_MM, float(inner.max()) - curve.first_mm)
-
-
-def _weighted_quantile(values: NDArray[np.float32], weights: Floats, level: float) -> float:
-    """The value at or below which a share of the weight lies."""
-    flat, weight = values.reshape(-1), weights.reshape(-1)
-    order = np.argsort(flat)
-    total = np.cumsum(weight[order])
-    return float(flat[order][min(int(np.searchsorted(total, level * total[-1])), len(flat) - 1)])
-
-
-def _root(excess: Callable[[float], float], low: float, high: float) -> float:
-    """Where a rising function is 0, between its ends, by regula falsi kept from stalling."""
-    below, above = excess(low), excess(high)
-    if below >= 0:
-        return low
-    while high - low > ROOT_MM:
-        share = min(max(below / (below - above), 0.03), 0.97) if above > below else 0.5
-        cut = low + share * (high - low)
-        value = excess(cut)
-        if value < 0:
-            low, below, above = cut, value, above * 0.5
-        else:
-            high, above, below = cut, value, below * 0.5
-    return high

@@ -20,6 +20,7 @@ LOOP_MM: Final = 0.1
 """RMS distance from the stroke's curve above which each position becomes two, one on each side."""
 TIMES: Final = 12
 """Times of each fraction that covered volume is counted at."""
+
 FEW: Final = 8
 """Positions by which most of the surface is left out without looking at all."""
 NONE: Final = Positions(np.zeros((0, 0, 0, 3)), np.zeros((0, 0, 0)), np.zeros((0, 0, 3, 3)))

@@ -8,36 +8,40 @@ faces. So each side is multiplied by a power of the ratio of the two, and all gr
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ptvkit.analysis.deciding import deciding_positions
 from ptvkit.analysis.gauge import deciding_shares, gauges
 from ptvkit.analysis.needed import (
     Judge,
+    Needs,
     Population,
-    deciding_positions,
     field_of,
-    needed_margins,
+    needs_of,
     quantile,
+    room_of,
+    roughly,
 )
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import grid_around, resampled
+from ptvkit.kernels.field import Field
 from ptvkit.kernels.level import sample_points
-from ptvkit.kernels.needed import Field
 from ptvkit.kernels.occupancy import occupancy
 from ptvkit.margins.expand import expand
 from ptvkit.margins.margin import LARGEST_MM, PATIENT, Margin
+from ptvkit.motion.estimate import share as estimated
 
 Floats = NDArray[np.float64]
 Shape = Literal["isotropic", "per_axis", "six"]
 
-SEARCH_MM: Final = 2.0
+SEARCH_MM: Final = 2.5
 """Spacing of the grid on which sides are sought, for all but small targets; their size is found on a finer one."""
 NODES_ACROSS: Final = 12
-STEPS: Final = 12
+STEPS: Final = 10
 FIRST_STEP: Final = 0.5
 """Power of the ratio that a side is multiplied by; it falls where a side overshoots."""
 LEAST_STEP: Final = 0.02
@@ -62,7 +66,8 @@ class Search:
     ----------
     target : Region
     judge : Judge
-    people : Population
+    people, others : Population
+        Patients to search with, and those that the answer is held against.
     share : float
         Of the patients.
     shape : {"per_axis", "six"}
@@ -73,6 +78,7 @@ class Search:
     target: Region
     judge: Judge
     people: Population
+    others: Population
     share: float
     shape: Shape
     tell: Callable[[], None]
@@ -83,58 +89,86 @@ class Search:
         return self.judge.criterion.metric.name == "contained" and not len(self.people.at.turns)
 
     @property
-    def deep_mm(self) -> float:
-        """How far inside a PTV distances matter to the dose."""
-        return 1.0 - self.judge.plan.curve().first_mm
+    def interval(self) -> tuple[float, float]:
+        """Shares of the patients between which chance leaves the wanted one."""
+        around = estimated(round(self.share * self.people.size), self.people.size)
+        return around.low, around.high
+
+    @property
+    def deciding(self) -> tuple[float, float]:
+        """Shares of the patients between which they say what a side's millimetre is worth."""
+        half = max(DECIDING, 4.0 / self.people.size)
+        return max(self.share - half, 0.0), min(self.share + half, 1.0)
 
 
-def searched_sides(search: Search, start: Floats, *, steps: int = STEPS, first_step: float = FIRST_STEP) -> Floats:
-    """Sides (6,) R L A P S I, mm, of the smallest PTV, from a first guess."""
+class Sought(NamedTuple):
+    """Sides (6,) R L A P S I, mm, and what is known of what patients need beyond their PTV."""
+
+    sides: Floats
+    needs: Needs | None
+
+    def moved(self, sides: Floats) -> "Sought":
+        """At other sides."""
+        return Sought(sides, None if self.needs is None else self.needs.beyond(sides - self.sides))
+
+
+def searched_sides(search: Search, start: Sought, *, steps: int = STEPS, first_step: float = FIRST_STEP) -> Sought:
+    """Sides of the smallest PTV, from a first guess."""
     coarse = coarse_of(search.target)
-    sides, tried = start, []
+    judge, people = roughly(search.judge, search.people)
+    search = replace(search, judge=judge, people=people)
+    at, tried = start, []
     step, before = np.full(6, first_step), np.zeros(6)
     for _ in range(steps):
-        sides, towards = _improved(search, coarse, sides)
-        tried.append(sides)
+        at, towards = _improved(search, coarse, at)
+        tried.append(at.sides)
         turned = np.sign(towards) * np.sign(before)
         step = np.clip(np.where(turned < 0, 0.5 * step, np.where(turned > 0, 1.2 * step, step)), LEAST_STEP, 1.0)
-        sides, before = sides * np.exp(step * towards), towards
+        at, before = at.moved(at.sides * np.exp(step * towards)), towards
         search.tell()
-    mean: Floats = np.mean(tried[-KEPT:], axis=0)
-    return mean
+    return Sought(np.mean(tried[-KEPT:], axis=0), None)
 
 
-def sized_sides(search: Search, sides: Floats) -> tuple[Floats, Region, Floats]:
-    """Sides grown or shrunk evenly until the share is met, on the target's own grid; their PTV; what is needed yet."""
+class Sized(NamedTuple):
+    """Sides (6,) that meet the share; their PTV and distances from it; what each patient (P,) needs yet."""
+
+    sides: Floats
+    ptv: Region
+    field: Field | None
+    needed: Floats
+
+
+def sized_sides(search: Search, sides: Floats) -> Sized:
+    """Sides grown or shrunk evenly until the share is met, on the target's own grid."""
     people = search.people
     if search.by_gauge:
         sizes = gauges(people.at.shifts, sides)
-        sides = sides * quantile(sizes, search.share)
-        return (
-            sides,
-            expand(search.target, margin_of(sides)),
-            (sizes / quantile(sizes, search.share) - 1) * sides.mean(),
-        )
+        size = quantile(sizes, search.share)
+        sides = sides * size
+        return Sized(sides, expand(search.target, margin_of(sides)), None, (sizes / size - 1) * sides.mean())
+    at = Sought(sides, None)
     for _ in range(4):
-        ptv = expand(search.target, margin_of(sides))
-        needed = needed_margins(search.judge, field_of(ptv, people, search.deep_mm), people, share=search.share)
+        ptv = expand(search.target, margin_of(at.sides))
+        field = field_of(ptv, room_of(ptv, (people, search.others)), search.judge.deep_mm)
+        needs = needs_of(search.judge, field, people, search.interval, at.needs)
         search.tell()
-        lacking = quantile(needed, search.share)
+        lacking = quantile(needs.low, search.share)
         if abs(lacking) < CLOSE_MM:
             break
-        sides = grown_by(sides, lacking)
-    return sides, ptv, needed
+        at = Sought(at.sides, needs).moved(grown_by(at.sides, lacking))
+    return Sized(at.sides, ptv, field, needs.low)
 
 
 def side_intervals(search: Search, sides: Floats) -> tuple[Floats, Floats] | None:
     """95 % interval of each side (6,), (6,), from searches on parts of the patients; None for few patients."""
-    size = search.people.size // PARTS
-    if size < FEWEST:
+    count = search.people.size
+    if count // PARTS < FEWEST:
         return None
     found = []
     for part in range(PARTS):
-        people = search.people.part(np.arange(search.people.size) % PARTS == part)
-        found.append(searched_sides(replace(search, people=people), sides, steps=PART_STEPS, first_step=PART_STEP))
+        which = np.arange(count) % PARTS == part
+        few = replace(search, people=search.people.part(which))
+        found.append(searched_sides(few, Sought(sides, None), steps=PART_STEPS, first_step=PART_STEP).sides)
     half = stats.t.ppf(0.975, PARTS - 1) * np.std(found, axis=0, ddof=1) / np.sqrt(PARTS)
     return np.maximum(sides - half, 0.0), np.minimum(sides + half, LARGEST_MM)
 
@@ -156,18 +190,19 @@ def coarse_of(target: Region) -> Region:
     return resampled(target, grid_around(target, PATIENT, spacing))
 
 
-def _improved(search: Search, target: Region, sides: Floats) -> tuple[Floats, Floats]:
+def _improved(search: Search, target: Region, at: Sought) -> tuple[Sought, Floats]:
     """Sides that meet the share, and the logarithms of the ratios of what each gains to what it costs."""
-    ptv = expand(target, margin_of(sides))
+    sides, ptv = at.sides, expand(target, margin_of(at.sides))
     if search.by_gauge:
         needed = gauges(search.people.at.shifts, sides)
-        sized = np.maximum(sides * quantile(needed, search.share), LEAST_MM)
+        sized = Sought(np.maximum(sides * quantile(needed, search.share), LEAST_MM), None)
         gain = deciding_shares(search.people.part(_deciding(search, needed)).at.shifts, sides)
     else:
-        field = field_of(ptv, search.people, search.deep_mm)
-        needed = needed_margins(search.judge, field, search.people, share=search.share)
-        sized = np.maximum(grown_by(sides, quantile(needed, search.share)), LEAST_MM)
-        gain = _gain(search, field, needed, sides)
+        field = field_of(ptv, room_of(ptv, (search.people,)), search.judge.deep_mm)
+        needs = needs_of(search.judge, field, search.people, search.deciding, at.needs)
+        growth = quantile(needs.low, search.share)
+        sized = Sought(sides, needs).moved(np.maximum(grown_by(sides, growth), LEAST_MM))
+        gain = _gain(search, field, needs.low, sides)
     cost = _elasticity(*_area_vectors(ptv), sides)
     if search.shape == "per_axis":
         gain, cost = (np.repeat(each.reshape(3, 2).sum(axis=1), 2) for each in (gain, cost))

@@ -1,35 +1,49 @@
 """The inverse question: the smallest margin that holds for a share of the population."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptvkit.analysis.fresh import fresh_seed, reached_by
+from ptvkit.analysis.fresh import contained_by, covered_by, fresh_seed, reached_by
 from ptvkit.analysis.gauge import gauges
-from ptvkit.analysis.needed import Judge, Plan, Population, field_of, judge_of, needed_margins, population_of, quantile
+from ptvkit.analysis.needed import (
+    Judge,
+    Plan,
+    Room,
+    field_of,
+    judge_of,
+    needs_at,
+    needs_of,
+    population_of,
+    quantile,
+    room_of,
+)
 from ptvkit.analysis.shapes import (
     Search,
     Shape,
+    Sought,
     coarse_of,
     margin_of,
     searched_sides,
     side_intervals,
     sized_sides,
 )
+from ptvkit.analysis.solution import Solution, Trial
 from ptvkit.dose.conformal import PrescribedTo, plateau_of
 from ptvkit.dose.criteria import CRITERIA, criterion_of
 from ptvkit.errors import DoseError, MotionError
 from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.region import Region
-from ptvkit.kernels.needed import Field
+from ptvkit.kernels.field import Field
+from ptvkit.kernels.needed_share import WITHIN
 from ptvkit.margins.expand import expand
-from ptvkit.margins.margin import LARGEST_MM, Margin
+from ptvkit.margins.margin import LARGEST_MM
 from ptvkit.margins.structures import taken_cc
 from ptvkit.motion.course import Course, Seed, root, samples_of
-from ptvkit.motion.coverage import Structure, filled
+from ptvkit.motion.coverage import Structure, filled, shift_range
 from ptvkit.motion.estimate import Estimate, share
 from ptvkit.motion.residuals import residual_errors
 from ptvkit.motion.simulate import Progress
@@ -43,68 +57,12 @@ TRADE: Final = (0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 """Shares of the patients for which the trade of volume against the criterion is shown."""
 SCALES: Final = (0.85, 1.15)
 """Of unequal margins, for the same."""
-STEPS_EXPECTED: Final = {"isotropic": 12, "per_axis": 40, "six": 60}
+STEPS_EXPECTED: Final = {"isotropic": 12, "per_axis": 38, "six": 56}
+PLAN: Final = Plan()
+SPARE: Final = 0.1
+"""Of the range of displacements: what a shared field has beyond it on each side."""
 ALPHA, BETA = 2.5, 1.64
 """Van Herk's recipe, where the search for sides begins."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """A margin that was tried.
-
-    Attributes
-    ----------
-    margin : Margin
-    ptv_cc : float
-    reached : Estimate
-        Share of the patients of the search that meet the criterion.
-    organ_cc : float or None
-        Of the organ, what lies inside the PTV and outside the CTV.
-    """
-
-    margin: Margin
-    ptv_cc: float
-    reached: Estimate
-    organ_cc: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Solution:
-    """The smallest margin that meets a criterion.
-
-    Attributes
-    ----------
-    margin : Margin
-    scale : Estimate
-        Of the margin: 1, and by which factors its 95 % simulation interval reaches from it.
-    sides : mapping of str to Estimate
-        Each side's margin by its letter, mm, with its 95 % interval. Sides that trade against each other with hardly
-        any change of volume have wide ones.
-    criterion : str
-    population : float
-    shape : str
-    reached : Estimate
-        Share that meets the criterion with this margin among patients that the search did not see.
-    ptv_cc : float
-    organ_cc : float or None
-        What the margin takes of the organ.
-    trials : tuple of Trial
-        Other margins, by size: the trade of PTV volume, and of the organ, against the criterion.
-    note : str
-        What the criterion is not, where that matters.
-    """
-
-    margin: Margin
-    scale: Estimate
-    criterion: str
-    population: float
-    shape: Shape
-    reached: Estimate
-    ptv_cc: float
-    trials: tuple[Trial, ...]
-    sides: dict[str, Estimate] = field(default_factory=dict)
-    note: str = ""
-    organ_cc: float | None = None
 
 
 def solve_margin(
@@ -128,7 +86,7 @@ def solve_margin(
     For each patient the margin is found that he needs; the wanted share of the patients needs no more than the answer.
     Unequal margins begin with van Herk's for each axis and are improved until every side gains as many patients for the
     same volume; a shape with more sides never gives a larger PTV than one with fewer. The share that is told is of
-    patients that the search did not see; those near the limit are simulated in full.
+    patients that the search did not see; covered volume is simulated in full for them.
 
     Parameters
     ----------
@@ -175,23 +133,94 @@ def solve_margin(
     >>> round(solution.margin.superior, 1), solution.reached.low < 0.9 < solution.reached.high
     (5.0, True)
     """
+    plan = Plan(penumbra_mm=penumbra_mm, edge_level=edge_level, prescribed_to=prescribed_to)
+    choice("shape", shape, SHAPES)
+    return solve_prepared(
+        prepared_target(ctv, criterion, plan),
+        course,
+        population=population,
+        shape=shape,
+        patients=patients,
+        seed=seed,
+        samples=samples,
+        organ=organ,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedTarget:
+    """A target and a criterion that many courses share. Make one with `prepared_target`.
+
+    Attributes
+    ----------
+    target : Region
+    judge : Judge
+    room : Room or None
+        That the field has; courses that reach further have a field of their own.
+    field : Field or None
+        Distance from the target.
+    """
+
+    target: Region
+    judge: Judge
+    room: Room | None = None
+    field: Field | None = None
+
+
+def prepared_target(
+    ctv: Structure, criterion: str, plan: Plan = PLAN, courses: Sequence[Course] = (), seed: Seed = 0
+) -> PreparedTarget:
+    """Prepare a target for a criterion; its field has room for what these courses displace.
+
+    Raises
+    ------
+    MaskError, MotionError, DoseError
+        As `solve_margin`.
+    """
     target = filled(ctv)
+    judge = _judge(target, criterion, plan)
+    if not courses or judge.criterion.metric.name == "contained":
+        return PreparedTarget(target=target, judge=judge)
+    least, most = shift_range(courses, root(seed), judge.centre_mm)
+    low, high = least - SPARE * (most - least), most + SPARE * (most - least)
+    room = Room(low, high, float(np.linalg.norm(np.maximum(-low, high))))
+    return PreparedTarget(target=target, judge=judge, room=room, field=field_of(target, room, judge.deep_mm))
+
+
+def solve_prepared(
+    ready: PreparedTarget,
+    course: Course,
+    *,
+    population: float = 0.90,
+    shape: Shape = "isotropic",
+    patients: int = 2000,
+    seed: Seed = 0,
+    samples: int | None = None,
+    organ: Structure | None = None,
+    progress: Progress | None = None,
+) -> Solution:
+    """As `solve_margin`, for a target that is prepared."""
     if course.shape_change is not None:
         raise MotionError("course: solve_margin takes no shape_change; leave it out, and add its growth to the margin")
     wanted = number("population", population, least=0.01, most=0.999)
     count = whole("patients", patients, least=20, most=1_000_000)
     choice("shape", shape, SHAPES)
-    judge = _judge(target, criterion, Plan(penumbra_mm=penumbra_mm, edge_level=edge_level, prescribed_to=prescribed_to))
-    start, times = root(seed), samples_of(course, samples)
-    people = population_of(course, count, start, times, judge.centre_mm, judge.criterion.metric.name)
+    judge, start, times = ready.judge, root(seed), samples_of(course, samples)
+    people, others = (
+        population_of(course, count, each, times, judge.centre_mm, judge.criterion.metric.name)
+        for each in (start, fresh_seed(start))
+    )
     if not people.at.shifts.any() and not len(people.at.turns):
         raise MotionError("nothing displaces the target; no margin is needed. Give errors or breathing")
     tell = _Counter(progress, STEPS_EXPECTED[shape])
-    search = Search(target=target, judge=judge, people=people, share=wanted, shape=shape, tell=tell)
-    answer = _isotropic(search)
+    search = Search(
+        target=ready.target, judge=judge, people=people, others=others, share=wanted, shape=shape, tell=tell
+    )
+    answer = _isotropic(search, ready)
     for more in SHAPES[1 : SHAPES.index(shape) + 1]:
         answer = _unequal(replace(search, shape=more), course, start, answer)
-    return _solution(search, answer, course, organ, (start, times))
+    return _solution(search, answer, course, organ, (fresh_seed(start), times))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -204,14 +233,17 @@ class _Answer:
     ptv : Region
     needed : (P,) array
         What each patient needs beyond them, mm.
-    field_for : callable
-        A distance for the displacements of some patients, and the margin from there to the PTV.
+    field : Field or None
+        A distance that has room for all patients; None where displacements alone decide.
+    margin_mm : float
+        From the surface that it is of to the PTV.
     """
 
     sides: Floats
     ptv: Region
     needed: Floats
-    field_for: Callable[[Population], tuple[Field, float]]
+    field: Field | None
+    margin_mm: float = 0.0
 
 
 def _judge(target: Region, text: str, plan: Plan) -> Judge:
@@ -239,40 +271,33 @@ def _judge(target: Region, text: str, plan: Plan) -> Judge:
     return judge_of(target, criterion, plan, centroid(target))
 
 
-def _isotropic(search: Search) -> _Answer:
+def _isotropic(search: Search, ready: PreparedTarget) -> _Answer:
     """One margin for all directions: the quantile of what patients need."""
-    people = search.people
+    people, field = search.people, None
     if search.by_gauge:
         needed = gauges(people.at.shifts, np.ones(6))
     else:
-        needed = needed_margins(
-            search.judge, field_of(search.target, people, search.deep_mm), people, share=search.share
-        )
+        room = room_of(search.target, (people, search.others))
+        field = ready.field if ready.room is not None and ready.room.holds(room) else None
+        field = field or field_of(search.target, room, search.judge.deep_mm)
+        needed = needs_of(search.judge, field, people, search.interval, everyone=True).middle
     search.tell()
     size = max(quantile(needed, search.share), LEAST_MM)
     if size > LARGEST_MM:
         raise MotionError(f"no margin up to {LARGEST_MM:g} mm is enough for this criterion and share of patients")
     sides = np.full(6, size)
     ptv = expand(search.target, margin_of(sides))
-
-    def field_for(others: Population) -> tuple[Field, float]:
-        return field_of(search.target, others, search.deep_mm), size
-
-    return _Answer(sides=sides, ptv=ptv, needed=needed - size, field_for=field_for)
+    return _Answer(sides=sides, ptv=ptv, needed=needed - size, field=field, margin_mm=size)
 
 
 def _unequal(search: Search, course: Course, seed: int, simpler: _Answer) -> _Answer:
     """Unequal margins; those of the simpler shape where they have no smaller PTV."""
     first = np.ptp(simpler.sides) == 0
     start = _van_herk(search, course, seed) if first else simpler.sides
-    sides, ptv, needed = sized_sides(search, searched_sides(search, start))
-    if sides.max() > LARGEST_MM or ptv.volume_cc >= simpler.ptv.volume_cc:
+    found = sized_sides(search, searched_sides(search, Sought(start, None)).sides)
+    if found.sides.max() > LARGEST_MM or found.ptv.volume_cc >= simpler.ptv.volume_cc:
         return simpler
-
-    def field_for(others: Population) -> tuple[Field, float]:
-        return field_of(ptv, others, search.deep_mm), 0.0
-
-    return _Answer(sides=sides, ptv=ptv, needed=needed, field_for=field_for)
+    return _Answer(sides=found.sides, ptv=found.ptv, needed=found.needed, field=found.field)
 
 
 def _van_herk(search: Search, course: Course, seed: int) -> Floats:
@@ -289,18 +314,12 @@ def _solution(
 ) -> Solution:
     """The answer, held against fresh patients, with its intervals and the trade around it."""
     judge, count = search.judge, search.people.size
-    start, times = draw
-    reached = reached_by(
-        search.target,
-        answer.ptv,
-        course,
-        judge,
-        answer.field_for,
-        answer.sides,
-        patients=count,
-        seed=fresh_seed(start),
-        samples=times,
-    )
+    if answer.field is None:
+        reached = contained_by(search.others, answer.sides)
+    elif judge.points is not None and judge.kind == WITHIN:
+        reached = covered_by(search.target, answer.ptv, course, judge, count, draw)
+    else:
+        reached = reached_by(judge, search.others, answer.field, answer.margin_mm)
     search.tell()
     scale = _interval(answer, search.share)
     margin = margin_of(answer.sides)
@@ -370,8 +389,9 @@ def _other_sizes(search: Search, answer: _Answer, target: Region) -> Sequence[tu
         if search.by_gauge:
             met = int((gauges(people.at.shifts, sides) <= 1).sum())
         else:
-            distance = field_of(expand(target, margin_of(sides)), people, search.deep_mm)
-            met = int((needed_margins(search.judge, distance, people, at_mm=0.0) <= 0).sum())
+            ptv = expand(target, margin_of(sides))
+            distance = field_of(ptv, room_of(ptv, (people,)), search.judge.deep_mm)
+            met = int((needs_at(search.judge, distance, people, 0.0) <= 0).sum())
         found.append((sides, met))
     return found
 

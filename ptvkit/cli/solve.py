@@ -9,7 +9,7 @@ from ptvkit.cli.progress import progress_of
 from ptvkit.errors import MotionError
 
 if TYPE_CHECKING:
-    from ptvkit.analysis.solve import Solution
+    from ptvkit.analysis.solution import Solution
     from ptvkit.request.request import Request
 
 COURSE: Final = "simulated, given these inputs; a research tool, not a medical device; a physicist reviews"

@@ -2,8 +2,9 @@
 
 A point x of the target gets ``Σ w_k f(d(x + u_k) − m)`` with a margin m: d the distance from the target or a first PTV,
 u_k a few displacements with weights w_k, f a falling dose curve. The m at which that reaches a level changes by no more
-than x does, as d is a distance: points are kept in a tree, and a whole cell is left out when its centre's m and its
-radius cannot exceed the largest m so far.
+than x does, as d is a distance. Points are kept in a tree, and a whole cell is left out when its centre's m, and what m
+can change within the cell, do not exceed the largest m so far. By how much m changes follows from its slope along the
+surface and from second derivatives: of a distance κ/(1 + κd), κ the surface's curvature, less that curvature itself.
 """
 
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.kernels.field import Field, base_of, distances_at, moved_by, slope_at
 from ptvkit.kernels.jit import kernel, run_in_slices
 
 Floats = NDArray[np.float64]
@@ -18,17 +20,10 @@ Single = NDArray[np.float32]
 Whole = NDArray[np.int64]
 
 ROOT_MM = 1e-3
-SMALL_MM = 4.0
-SMOOTH = 0.5
-"""Of the radius of small cells: within them a surface is smooth, and the m of its points changes less than they do."""
-
-
-class Field(NamedTuple):
-    """A distance on a lattice: values (I, J, K), mm, and (3, 4) from mm to fractional index."""
-
-    values: Single
-    to_index: Floats
-    spacing_mm: Floats
+BENDING = 1.5
+"""Factor on the second derivative of m: it holds also what the dose curve's own bend adds."""
+ROUGH_MM = 0.05
+"""What lattices add to the change of a distance."""
 
 
 class Curve(NamedTuple):
@@ -51,10 +46,18 @@ class Positions(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """Points in cells: centres (N, 3) which are points themselves, radii (N,), children from `first` to `last`."""
+    """Points in cells: centres (N, 3) which are points themselves, radii (N,), children from `first` to `last`.
+
+    With t from a cell's centre to a point of it, and n its outward normal (N, 3), ``n·t ≤ rise − falls |t|²/2``:
+    `rise` and `falls` (N,); falls is the least curvature, 1/mm, and `sharp` (N,) the largest there and around.
+    """
 
     centres: Floats
     radii: Floats
+    normals: Floats
+    rise: Floats
+    falls: Floats
+    sharp: Floats
     first: Whole
     last: Whole
     roots: int
@@ -72,6 +75,14 @@ class Sketch(NamedTuple):
     slack: float
 
 
+class Patient(NamedTuple):
+    """One patient's displacements (K, 3) in fractional index, rotations (F, 3, 3) or none, and weights (K,)."""
+
+    moved: Floats
+    turns: Floats
+    weights: Floats
+
+
 class Bounds(NamedTuple):
     """How far results matter, mm: none is below `least`.
 
@@ -85,7 +96,7 @@ class Bounds(NamedTuple):
 
 
 def needed_of_worst(
-    field: Field, tree: Tree, at: Positions, curve: Curve, level: float, sketch: Sketch, *, bounds: Bounds
+    field: Field, tree: Tree, at: Positions, curve: Curve, level: float, sketch: Sketch, bounds: Bounds, hints: Whole
 ) -> tuple[Floats, Whole]:
     """For each patient the m (P,) that his worst point needs, and which point of the tree that is (P,).
 
@@ -95,18 +106,13 @@ def needed_of_worst(
     level : float
         That the sum must reach; a value of 0 or less asks for the largest distance, the curve unread.
     bounds : Bounds
+    hints : (P,) array
+        Points of the tree that are likely the worst; -1 for none.
     """
     count = len(at.shifts)
     needed, worst = np.full(count, bounds.least), np.zeros(count, np.int64)
-    run_in_slices(_needed_of_worst, count, field, tree, at, curve, level, sketch, bounds, needed, worst)
+    run_in_slices(_needed_of_worst, count, field, tree, at, curve, level, sketch, bounds, hints, needed, worst)
     return needed, worst
-
-
-def distances(field: Field, points: Floats, shifts: Floats, turns: Floats) -> Single:
-    """Distance (N, F·K) of points (N, 3) for one patient's displacements (F, K, 3); see `needed_of_worst`."""
-    out = np.empty((len(points), shifts.shape[0] * shifts.shape[1]), np.float32)
-    _distances(*field, points, shifts, turns, out)
-    return out
 
 
 def weighted_curve(distance: Single, weights: Floats, curve: Curve, margin: float) -> Floats:
@@ -126,29 +132,9 @@ def curve_slope(curve: Curve, distance: Single) -> Floats:
 
 
 @kernel
-def _at(values: Single, m: Floats, spacing: Floats, px: float, py: float, pz: float) -> float:
-    """Trilinear; beyond the lattice the nearest value and the way there."""
-    ni, nj, nk = values.shape
-    x = m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3]
-    y = m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3]
-    z = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz + m[2, 3]
-    u, v, w = min(max(x, 0.0), ni - 1.001), min(max(y, 0.0), nj - 1.001), min(max(z, 0.0), nk - 1.001)
-    beyond = 0.0
-    if u != x or v != y or w != z:
-        a, b, c = (x - u) * spacing[0], (y - v) * spacing[1], (z - w) * spacing[2]
-        beyond = np.sqrt(a * a + b * b + c * c)
-    i, j, k = int(u), int(v), int(w)
-    u, v, w = u - i, v - j, w - k
-    low = (1 - v) * ((1 - w) * values[i, j, k] + w * values[i, j, k + 1])
-    low += v * ((1 - w) * values[i, j + 1, k] + w * values[i, j + 1, k + 1])
-    high = (1 - v) * ((1 - w) * values[i + 1, j, k] + w * values[i + 1, j, k + 1])
-    high += v * ((1 - w) * values[i + 1, j + 1, k] + w * values[i + 1, j + 1, k + 1])
-    return (1 - u) * low + u * high + beyond
-
-
-@kernel
-def _curve_at(d: float, curve: Floats, first: float, step: float) -> float:
-    t = (d - first) / step
+def curve_at(d: float, curve: Floats, first: float, step: float) -> float:
+    """Value of a curve at a distance."""
+    t = (d - first) * (1 / step)
     if t <= 0:
         return curve[0]
     n = int(t)
@@ -158,12 +144,18 @@ def _curve_at(d: float, curve: Floats, first: float, step: float) -> float:
 
 
 @kernel
+def _steepness(d: float, curve: Floats, first: float, step: float) -> float:
+    n = int(np.floor((d - first) / step))
+    if n < 0 or n >= len(curve) - 1:
+        return 0.0
+    return curve[n] - curve[n + 1]
+
+
+@kernel
 def _sum(d: Floats, weights: Floats, curve: Floats, first: float, step: float, margin: float) -> float:
-    total, n = 0.0, 0
-    for f in range(weights.shape[0]):
-        for k in range(weights.shape[1]):
-            total += weights[f, k] * _curve_at(d[n] - margin, curve, first, step)
-            n += 1
+    total = 0.0
+    for n in range(len(d)):
+        total += weights[n] * curve_at(d[n] - margin, curve, first, step)
     return total
 
 
@@ -190,61 +182,92 @@ def _root(
 
 
 @kernel
-def _distances_at(
-    values: Single, m: Floats, spacing: Floats, point: Floats, shifts: Floats, turns: Floats, out: Floats
-) -> None:
-    n = 0
-    for f in range(shifts.shape[0]):
-        x, y, z = point[0], point[1], point[2]
-        if len(turns):
-            r = turns[f]
-            x, y, z = (
-                r[0, 0] * x + r[0, 1] * y + r[0, 2] * z,
-                r[1, 0] * x + r[1, 1] * y + r[1, 2] * z,
-                r[2, 0] * x + r[2, 1] * y + r[2, 2] * z,
-            )
-        for k in range(shifts.shape[1]):
-            out[n] = _at(values, m, spacing, x + shifts[f, k, 0], y + shifts[f, k, 1], z + shifts[f, k, 2])
-            n += 1
-
-
-@kernel
-def _distances(
-    values: Single, m: Floats, spacing: Floats, points: Floats, shifts: Floats, turns: Floats, out: Single
-) -> None:
-    row = np.empty(out.shape[1])
-    for n in range(len(points)):
-        _distances_at(values, m, spacing, points[n], shifts, turns, row)
-        out[n] = row
-
-
-@kernel
 def _weighted_curve(
     distance: Single, weights: Floats, curve: Floats, first: float, step: float, margin: float, out: Floats
 ) -> None:
     for n in range(len(distance)):
         total = 0.0
         for k in range(len(weights)):
-            total += weights[k] * _curve_at(distance[n, k] - margin, curve, first, step)
+            total += weights[k] * curve_at(distance[n, k] - margin, curve, first, step)
         out[n] = total
 
 
 @kernel
-def _first_bound(
-    field: Field, tree: Tree, at: Positions, p: int, curve: Curve, level: float, least: float, d: Floats
-) -> tuple[float, int]:
-    """The m of one leaf, down the worst cells of each level: a good bound before the tree is searched."""
-    turn = at.turns[p] if len(at.turns) else np.zeros((0, 3, 3))
+def _change(
+    field: Field, tree: Tree, cell: int, patient: Patient, curve: Curve, level: float, m: float, d: Floats
+) -> float:
+    """How much larger the m of a cell's points can be than its centre's, by the slope and bend of m near `m`."""
+    radius, normal = tree.radii[cell], tree.normals[cell]
+    x, y, z, bend, total = _mean_slope(field, tree.centres[cell], tree.sharp[cell], patient, curve, level, m, d, radius)
+    across = x * normal[0] + y * normal[1] + z * normal[2]
+    if total <= 0 or across <= 0:
+        return radius
+    along = np.sqrt(max(x * x + y * y + z * z - across * across, 0.0))
+    bent = max(BENDING * bend - across * tree.falls[cell], 0.0)
+    return min(along * radius + across * tree.rise[cell] + bent * radius * radius / 2 + ROUGH_MM, radius)
+
+
+@kernel
+def _mean_slope(
+    field: Field,
+    point: Floats,
+    sharp: float,
+    patient: Patient,
+    curve: Curve,
+    level: float,
+    m: float,
+    d: Floats,
+    radius: float,
+) -> tuple[float, float, float, float, float]:
+    """Slope of a point's m in the target's own frame, its second derivative, and the weight that they are of."""
+    flat, shape, to = field.values.reshape(-1), field.values.shape, field.to_index
+    moved, turns, weights = patient
+    values, first, step = curve
+    each, top = len(moved) // max(len(turns), 1), d.max()
+    total = bend = x = y = z = 0.0
+    for start in range(0, len(moved), each):
+        p, q, r = base_of(to, point, turns, start // each)
+        a = b = c = 0.0
+        for n in range(start, start + each):
+            if level > 0:
+                weight = weights[n] * _steepness(d[n] - m, values, first, step)
+            else:
+                weight = 1.0 if d[n] > top - radius else 0.0
+            if weight > 0:
+                u, v, w = slope_at(flat, shape, p + moved[n, 0], q + moved[n, 1], r + moved[n, 2])
+                a, b, c, total = a + weight * u, b + weight * v, c + weight * w, total + weight
+                bend += weight * sharp / (1 + sharp * max(d[n], -0.5 / sharp))
+        a, b, c = (
+            to[0, 0] * a + to[1, 0] * b + to[2, 0] * c,
+            to[0, 1] * a + to[1, 1] * b + to[2, 1] * c,
+            to[0, 2] * a + to[1, 2] * b + to[2, 2] * c,
+        )
+        if len(turns):
+            t = turns[start // each]
+            a, b, c = (
+                t[0, 0] * a + t[1, 0] * b + t[2, 0] * c,
+                t[0, 1] * a + t[1, 1] * b + t[2, 1] * c,
+                t[0, 2] * a + t[1, 2] * b + t[2, 2] * c,
+            )
+        x, y, z = x + a, y + b, z + c
+    by = 1 / max(total, 1e-300)
+    return x * by, y * by, z * by, bend * by, total
+
+
+@kernel
+def _first_place(field: Field, tree: Tree, patient: Patient, curve: Curve, level: float, least: float) -> int:
+    """A leaf down the worst cells of each level: a good bound before the tree is searched."""
+    d = np.empty(len(patient.moved))
     best, place, begin, end = least, 0, 0, tree.roots
     while begin < end:
         down = begin
         for cell in range(begin, end):
-            _distances_at(field.values, field.to_index, field.spacing_mm, tree.centres[cell], at.shifts[p], turn, d)
-            best, better = _raised(d, at.weights[p], curve, level, best)
+            distances_at(field, tree.centres[cell], patient.moved, patient.turns, d)
+            best, better = _raised(d, patient.weights, curve, level, best)
             if better:
                 place, down = cell, cell
         begin, end = tree.first[down], tree.last[down]
-    return best, place
+    return place
 
 
 @kernel
@@ -267,6 +290,32 @@ def _cannot_exceed(d: Floats, weights: Floats, curve: Curve, level: float, bound
 
 
 @kernel
+def _patient(field: Field, at: Positions, p: int) -> Patient:
+    moved = np.empty((at.shifts.shape[1] * at.shifts.shape[2], 3))
+    moved_by(field.to_index, at.shifts[p], moved)
+    return Patient(moved, at.turns[p] if len(at.turns) else np.zeros((0, 3, 3)), at.weights[p].reshape(-1))
+
+
+@kernel
+def _left_out(
+    field: Field,
+    tree: Tree,
+    cell: int,
+    patient: Patient,
+    curve: Curve,
+    level: float,
+    best: float,
+    d: Floats,
+) -> bool:
+    """Whether no point of a cell needs more than `best`, by the distances of its centre."""
+    radius = tree.radii[cell]
+    if radius <= 0 or _cannot_exceed(d, patient.weights, curve, level, best - radius):
+        return radius > 0 or _cannot_exceed(d, patient.weights, curve, level, best)
+    change = _change(field, tree, cell, patient, curve, level, best - radius / 2, d)
+    return _cannot_exceed(d, patient.weights, curve, level, best - change)
+
+
+@kernel
 def _needed_of_worst(
     start: int,
     stop: int,
@@ -277,17 +326,24 @@ def _needed_of_worst(
     level: float,
     sketch: Sketch,
     bounds: Bounds,
+    hints: Whole,
     needed: Floats,
     worst: Whole,
 ) -> None:
-    few = sketch.at
     d = np.empty(at.shifts.shape[1] * at.shifts.shape[2])
-    rough = np.empty(few.shifts.shape[1] * few.shifts.shape[2])
-    still = np.zeros((0, 3, 3))
     waiting = np.empty(len(tree.radii), np.int64)
+    sketched = len(sketch.at.shifts) > 0
+    rough = np.empty(sketch.at.shifts.shape[1] * sketch.at.shifts.shape[2])
     for p in range(start, stop):
-        turn = at.turns[p] if len(at.turns) else still
-        needed[p], worst[p] = _first_bound(field, tree, at, p, curve, level, bounds.least, d)
+        patient = _patient(field, at, p)
+        few = _patient(sketch.field, sketch.at, p) if sketched else patient
+        place = hints[p]
+        if place < 0 and sketched:
+            place = _first_place(sketch.field, tree, few, sketch.curve, level, bounds.least)
+        elif place < 0:
+            place = _first_place(field, tree, patient, curve, level, bounds.least)
+        distances_at(field, tree.centres[place], patient.moved, patient.turns, d)
+        needed[p], worst[p] = _raised(d, patient.weights, curve, level, bounds.least)[0], place
         best = max(needed[p], bounds.floor)
         count = tree.roots
         for cell in range(count):
@@ -295,18 +351,15 @@ def _needed_of_worst(
         while count and best <= bounds.ceiling:
             count -= 1
             cell = waiting[count]
-            radius = tree.radii[cell] * (SMOOTH if tree.radii[cell] < SMALL_MM else 1.0)
-            centre = tree.centres[cell]
-            if len(few.shifts):
-                coarse = sketch.field
-                _distances_at(coarse.values, coarse.to_index, coarse.spacing_mm, centre, few.shifts[p], still, rough)
-                if _cannot_exceed(rough, few.weights[p], sketch.curve, level, best - radius - sketch.slack):
+            if sketched:
+                distances_at(sketch.field, tree.centres[cell], few.moved, few.turns, rough)
+                if _left_out(sketch.field, tree, cell, few, sketch.curve, level, best - sketch.slack, rough):
                     continue
-            _distances_at(field.values, field.to_index, field.spacing_mm, centre, at.shifts[p], turn, d)
-            best, better = _raised(d, at.weights[p], curve, level, best)
+            distances_at(field, tree.centres[cell], patient.moved, patient.turns, d)
+            best, better = _raised(d, patient.weights, curve, level, best)
             if better:
                 needed[p], worst[p] = best, cell
-            if radius <= 0 or _cannot_exceed(d, at.weights[p], curve, level, best - radius):
+            if _left_out(field, tree, cell, patient, curve, level, best, d):
                 continue
             for child in range(tree.first[cell], tree.last[cell]):
                 waiting[count] = child

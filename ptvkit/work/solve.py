@@ -3,7 +3,8 @@
 import warnings
 from typing import Any, Final
 
-from ptvkit.analysis.solve import Solution, solve_margin
+from ptvkit.analysis.solution import Solution
+from ptvkit.analysis.solve import solve_margin
 from ptvkit.errors import FileError, PtvkitWarning
 from ptvkit.io.naming import StructureRef
 from ptvkit.motion.coverage import Structure
