@@ -38,7 +38,7 @@ from ptvkit.motion.estimate import share as estimated
 Floats = NDArray[np.float64]
 Shape = Literal["isotropic", "per_axis", "six"]
 
-SEARCH_MM: Final = 2.5
+SEARCH_MM: Final = 2.0
 """Spacing of the grid on which sides are sought, for all but small targets; their size is found on a finer one."""
 NODES_ACROSS: Final = 12
 STEPS: Final = 10
