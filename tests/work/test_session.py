@@ -23,11 +23,11 @@ CHANGES = {
     "targets.breathing_shape": ("sweep", "semi_axes"),
     "targets.lesion": ("all", "largest", 2),
     "errors.set-up.systematic_mm": (1, 2, [1, 2, 3]),
-    "errors.set-up.random_mm.SI": (0, 2.5),
+    "errors.set-up.random_mm.SI": (0, 1.5),
     "errors.liver.systematic_mm": (0, 1.5),
     "errors.liver.systematic_deg": (0, 2),
-    "guidance.match": ("bone", "soft_tissue", "none"),
-    "breathing.amplitude_mm": ([1, 2, 9], [0.5, 1, 5]),
+    "guidance.match": ("bone", "soft_tissue"),
+    "breathing.amplitude_mm": ([0.5, 1, 4], [0.5, 1, 3]),
     "breathing.reference": ("snapshot", "time_mean"),
     "dose.prescription_gy": (22.8, 30),
     "dose.penumbra_mm": (3.2, 5.0, [3.2, 3.2, 4.0]),
@@ -65,11 +65,11 @@ def ask(folder: Path) -> Request:
             "cases": {"gtv": str(folder / "gtv.nii.gz")},
             "targets": {"ctv": 2, "ptv": 5, "organ": str(folder / "liver.nii.gz")},
             "errors": [
-                {"systematic_mm": 2, "random_mm": 2},
-                {"name": "liver", "systematic_mm": 1.5, "seen_by": "soft_tissue"},
+                {"systematic_mm": 1, "random_mm": 1},
+                {"name": "liver", "systematic_mm": 1, "seen_by": "soft_tissue"},
             ],
             "guidance": {"match": "bone", "matching_sd_mm": 1},
-            "breathing": {"amplitude_mm": [1, 2, 9], "inhale": [1, 1, -1], "reference": "snapshot"},
+            "breathing": {"amplitude_mm": [0.5, 1, 4], "inhale": [1, 1, -1], "reference": "snapshot"},
             "dose": {"prescription_gy": 22.8},
             "simulation": {"fractions": 2, "samples": 10, "patients": 30, "seed": 1},
         }
@@ -107,15 +107,15 @@ def test_figures_after_any_changes_are_those_of_a_fresh_run(ask: Request, tmp_pa
         key = sorted(CHANGES)[rng.integers(len(CHANGES))]
         value = CHANGES[key][rng.integers(len(CHANGES[key]))]
         session.set(key, value)
-        if number % 20 == 0:
+        if number % 40 == 0:
             figures = session.figures()
             fresh = Session(session.request).figures(figures.patients)
             assert json.dumps(figures.as_dict()) == json.dumps(fresh.as_dict())
-        if number % 50 == 0:
-            session.set("criteria.criterion", ("dmin>=0.95", "d98>=0.95")[number // 50 % 2])
+        if number % 67 == 0:
+            session.set("criteria.criterion", ("dmin>=0.95", "d98>=0.95")[number // 67 % 2])
             assert_as_written(session, tmp_path / str(number))
             checked += 1
-    assert checked == 4
+    assert checked == 2
 
 
 def test_saved_study_gives_the_same_figures(ask: Request, folder: Path, tmp_path: Path) -> None:
