@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,12 @@ class Session:
         self._request = _settled(Request.load() if request is None else request)
         self._patients = FIRST_PATIENTS
         self._values = Values(NODES)
+
+    def copy(self) -> Self:
+        """Another session of the same request; both use the values that either has worked out."""
+        other = object.__new__(type(self))
+        other._request, other._patients, other._values = self._request, self._patients, self._values
+        return other
 
     @property
     def request(self) -> Request:
