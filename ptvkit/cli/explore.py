@@ -56,7 +56,7 @@ def explore(words: Words) -> None:
 
     token = token_urlsafe(32)
     try:
-        remark("working out the first figures")
+        remark("reading the structures")
         with shown_warnings():
             desk = Desk(request, words["out"])
     except BaseException:

@@ -79,7 +79,7 @@ def _margins(request: Request) -> Iterator[Control]:
     table = request.tables.targets
     assert table is not None, "a session has [targets]"
     for key, value, high in (("ctv", table.ctv, 30.0), ("ptv", table.ptv, 40.0), ("breathing", table.breathing, 40.0)):
-        group = "Breathing margin, added to the PTV's" if key == "breathing" else f"{key.upper()} margin"
+        group = "Breathing margin" if key == "breathing" else f"{key.upper()} margin"
         for letter, mm in as_margin(value, key).letters.items():
             word = DIRECTIONS[letter].name
             yield Control(group=group, key=f"targets.{key}.{letter}", label=f"{word}, mm", value=mm, high=high)
@@ -91,7 +91,7 @@ def _breathing(table: BreathingTable) -> Iterator[Control]:
             yield Control(
                 group="Breathing",
                 key=f"breathing.amplitude_mm.{axis}",
-                label=f"amplitude {axis}, mm",
+                label=f"{axis} stroke, mm",
                 value=mm,
                 high=40.0,
                 step=0.1,

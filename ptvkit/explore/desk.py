@@ -1,14 +1,15 @@
-"""What the page shows: the figures of a session, first ones at once and refined ones later."""
+"""What the page shows: volumes and contours at once, then first figures, then refined ones."""
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Condition, Lock, Thread
 from typing import Any, Final, Literal
 
 import numpy as np
 
+from ptvkit.dose.criteria import criterion_of
 from ptvkit.errors import FileError, PtvkitError
 from ptvkit.explore.controls import adjustable, controls_of
 from ptvkit.io.files import write_whole
@@ -20,11 +21,12 @@ from ptvkit.request.writing import study_text
 from ptvkit.work.session import FIRST_PATIENTS, REFINED_PATIENTS, Session, SessionFigures
 from ptvkit.work.targets import run_targets
 
-State = Literal["first", "refined"]
+State = Literal["volumes", "first", "refined"]
 
 PAUSE_S: Final = 0.4
 """Refined figures are begun once nothing was moved for so long."""
 STUDY: Final = "study.toml"
+GUIDANCE: Final = frozenset(("guidance.match", "guidance.action_level_mm", "guidance.mode"))
 PIXEL_MM: Final = 1.0
 
 
@@ -36,20 +38,23 @@ class Shown:
     ----------
     version : int
         Counts the changes.
-    state : {"first", "refined"}
+    state : {"volumes", "first", "refined"}
     session : Session
         Whose request reproduces them.
     figures : SessionFigures
+    error : str
+        Why there are no figures of motion.
     """
 
     version: int
     state: State
     session: Session
     figures: SessionFigures
+    error: str = ""
 
 
 class Desk:
-    """A session, the figures that are shown of it, and a thread that refines them.
+    """A session, the figures that are shown of it, and a thread that works them out.
 
     Parameters
     ----------
@@ -60,84 +65,112 @@ class Desk:
     Raises
     ------
     PtvkitError
-        When the first figures cannot be worked out.
+        When the request cannot be used.
     """
 
     def __init__(self, request: Request, out: str | os.PathLike[str]) -> None:
         self._out = Path(out)
         self._session = Session(adjustable(Session(request).request))
-        self._lock, self._news, self._version, self._open = Lock(), Condition(), 0, True
+        self._guidance = self._session.request.content.get("guidance", {})
+        self._changing, self._news, self._is_open = Lock(), Condition(), True
         image = self._session.request.tables.cases.image
         self._image = None if image is None else read_image(image)
-        self.shown = self._first()
-        self._thread = Thread(target=self._refine, name="ptvkit-explore", daemon=True)
+        self.shown = self._volumes(0)
+        self._thread = Thread(target=self._work, name="ptvkit-explore", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread that refines."""
+        """End the thread."""
         with self._news:
-            self._open = False
+            self._is_open = False
             self._news.notify_all()
         self._thread.join()
 
     def change(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Set keys of the request, all or none, and give the first figures.
+        """Set keys of the request, all or none, and give the volumes; shares follow.
 
         Raises
         ------
         PtvkitError
-            When a value is not legal, or the figures cannot be worked out; what is shown stays as it was.
+            When a value is not legal, or no control moves its key; what is shown stays as it was.
         """
-        with self._lock:
+        with self._changing:
+            self._check(values)
             before = self._session.copy()
             try:
-                self._session.set_all(values)
-                self._version += 1
-                shown = self._first()
+                self._session.set_all(self._with_guidance(values))
+                shown = self._volumes(self.shown.version + 1)
             except PtvkitError:
                 self._session = before
                 raise
+            self._guidance = self._session.request.content.get("guidance", self._guidance)
             with self._news:
                 self.shown = shown
                 self._news.notify_all()
         return self.content()
 
+    def _check(self, values: Mapping[str, Any]) -> None:
+        """Refuse keys that no control moves: no page can name a file."""
+        known = {control["key"] for control in controls_of(self._session.request)} | GUIDANCE
+        for key, value in values.items():
+            if key not in known or not isinstance(value, int | float | str):
+                raise FileError(f"{key}: no control of the page moves it to {value!r:.40}")
+
+    def _with_guidance(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values with the guidance that was there before it was switched off, where it is switched on again."""
+        match = values.get("guidance.match", "none")
+        if match == "none" or "guidance" in self._session.request.content:
+            return dict(values)
+        return {"guidance": {**self._guidance, "match": match}, **values}
+
     def content(self) -> dict[str, Any]:
         """Figures, their state, and the controls, as JSON values."""
         shown = self.shown
+        request = shown.session.request
         return {
             "version": shown.version,
             "state": shown.state,
             "figures": shown.figures.as_dict(),
-            "controls": controls_of(shown.session.request),
+            "criterion": criterion_of(request.tables.criteria.criterion).words,
+            "controls": controls_of(request),
+            "error": shown.error,
         }
 
-    def _first(self) -> Shown:
-        session = self._session.copy()
-        figures = session.figures(FIRST_PATIENTS)
-        return Shown(version=self._version, state="first", session=session, figures=figures)
+    def wait(self, version: int, state: str, seconds: float = 20.0) -> dict[str, Any]:
+        """`content` once it is no longer of that version and state, or after some seconds."""
 
-    def _refine(self) -> None:
-        done = -1
+        def is_new() -> bool:
+            return not self._is_open or (self.shown.version, self.shown.state) != (version, state)
+
+        with self._news:
+            self._news.wait_for(is_new, seconds)
+        return self.content()
+
+    def _volumes(self, version: int) -> Shown:
+        session = self._session.copy()
+        return Shown(version=version, state="volumes", session=session, figures=session.volumes())
+
+    def _work(self) -> None:
+        """First figures of what was changed last, and refined ones once nothing was changed for a while."""
         while True:
             with self._news:
-                while self._open and self.shown.version == done:
-                    self._news.wait()
-                version = self.shown.version
-                self._news.wait(PAUSE_S)
-                if not self._open:
+                self._news.wait_for(self._is_wanted)
+                shown = self.shown
+                if shown.state == "first" and self._is_open:
+                    self._news.wait(PAUSE_S)
+                if not self._is_open:
                     return
-            if self.shown.version != version:
-                continue
-            session = self.shown.session.copy()
-            try:
-                figures = session.figures(REFINED_PATIENTS)
-            except PtvkitError:
-                figures = None
-            done = version
+                if self.shown is not shown:
+                    continue
+            found = _worked_out(shown)
             with self._news:
-                if figures is not None and self.shown.version == version:
-                    self.shown = Shown(version=version, state="refined", session=session, figures=figures)
+                if self.shown is shown:
+                    self.shown = found
+                    self._news.notify_all()
+
+    def _is_wanted(self) -> bool:
+        """Whether there is something to work out, or the thread is to end."""
+        return not self._is_open or (self.shown.state != "refined" and not self.shown.error)
 
     @property
     def has_image(self) -> bool:
@@ -206,7 +239,7 @@ class Desk:
         }
 
     def save(self) -> dict[str, Any]:
-        """Write the study file that reproduces the figures that are shown, the targets and their page.
+        """Write the study file that reproduces the refined figures, the targets and their page; it waits for them.
 
         Returns
         -------
@@ -218,7 +251,11 @@ class Desk:
         FileError
             When a file cannot be written.
         """
-        shown, out = self.shown, self._out
+        with self._changing, self._news:
+            self._news.wait_for(lambda: self.shown.state == "refined" or bool(self.shown.error))
+            shown, out = self.shown, self._out
+        if shown.error:
+            raise FileError(f"nothing was saved: {shown.error}")
         request = shown.session.request
         if request.tables.cases.gtv is not None:
             plain = {"output.page": True, "simulation.precision": None}
@@ -234,6 +271,17 @@ class Desk:
             "state": shown.state,
             "figures": shown.figures.as_dict(),
         }
+
+
+def _worked_out(shown: Shown) -> Shown:
+    """The next figures, or why there are none."""
+    state: State = "first" if shown.state == "volumes" else "refined"
+    session = shown.session.copy()
+    try:
+        figures = session.figures(FIRST_PATIENTS if state == "first" else REFINED_PATIENTS)
+    except PtvkitError as error:
+        return replace(shown, error=str(error))
+    return Shown(version=shown.version, state=state, session=session, figures=figures)
 
 
 def _base64(values: np.ndarray[Any, np.dtype[np.int16]]) -> str:

@@ -31,7 +31,7 @@ def page_of(desk: Desk, token: str, nonce: str) -> str:
     }
     return environment.from_string(_text("explore.html.j2")).render(
         css=style() + Markup(_text("explore.css")),
-        data=embedded(data),
+        data=embedded(data | desk.content()),
         script=Markup(_text("explore.js")),
         nonce=nonce,
         note=NOTE,

@@ -140,8 +140,8 @@ def application(desk: Desk, token: str, port: int, pages: Pages) -> Guard:
         return HTMLResponse(page_of(desk, token, nonce), headers={"content-security-policy": policy})
 
     @app.get("/figures")
-    def figures() -> dict[str, Any]:
-        return desk.content()
+    def figures(version: int = -1, state: str = "") -> dict[str, Any]:
+        return desk.wait(version, state)
 
     @app.post("/set")
     def change(values: dict[str, Any] = Body()) -> dict[str, Any]:  # noqa: B008

@@ -1,7 +1,7 @@
 """A session: one request whose keys change one at a time; only what depends on a change is worked out again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final, Literal, Self
 
@@ -175,6 +175,16 @@ class Session:
         request = self.request
         return _figures(self._values.of(request), request)
 
+    def volumes(self) -> SessionFigures:
+        """Volumes and margins alone, without the figures of motion.
+
+        Raises
+        ------
+        PtvkitError
+            When a file or a value cannot be used.
+        """
+        return _volumes(self._values.of(self._request), self.request)
+
     def structures(self) -> dict[str, Region]:
         """GTV, CTV, PTV and the organs that the request names, by name."""
         values = self._values.of(self._request)
@@ -240,25 +250,28 @@ def _settled(request: Request) -> Request:
     return one_case(Request(content=content, source=request.source))[1]
 
 
-def _figures(values: RequestValues, request: Request) -> SessionFigures:
-    gtv, course = values["gtv_region"], values["course"]
+def _volumes(values: RequestValues, request: Request) -> SessionFigures:
+    gtv = values["gtv_region"]
     extents = [values[f"{name}_extent"] for name in (("gtv",) if gtv is not None else ()) + ("ctv", "ptv")]
     between = [margins_between(inner, outer) for inner, outer in pairwise(extents)]
-    achieved = dict(zip(("ctv", "ptv")[-len(between) :], between, strict=True))
-    figures = {
-        "patients": request.tables.simulation.patients,
-        "gtv_cc": None if gtv is None else values["gtv_cc"],
-        "ctv_cc": values["ctv_cc"],
-        "ptv_cc": values["ptv_cc"],
-        "organ_cc": values["organ_cc"],
-        "achieved": achieved,
-        "criterion": request.tables.criteria.criterion,
-    }
-    if not course.setup and course.breathing is None and course.guidance is None:
-        return SessionFigures(**figures)
-    coverage = values["coverage"]
     return SessionFigures(
-        **figures,
+        patients=request.tables.simulation.patients,
+        gtv_cc=None if gtv is None else values["gtv_cc"],
+        ctv_cc=values["ctv_cc"],
+        ptv_cc=values["ptv_cc"],
+        organ_cc=values["organ_cc"],
+        achieved=dict(zip(("ctv", "ptv")[-len(between) :], between, strict=True)),
+        criterion=request.tables.criteria.criterion,
+    )
+
+
+def _figures(values: RequestValues, request: Request) -> SessionFigures:
+    volumes, course = _volumes(values, request), values["course"]
+    if not course.setup and course.breathing is None and course.guidance is None:
+        return volumes
+    coverage = values["coverage"]
+    return replace(
+        volumes,
         contained=coverage.contained(),
         miss_mm={f"{level:g}": coverage.miss_quantile(level) for level in MISS_LEVELS},
         sides=coverage.sides,

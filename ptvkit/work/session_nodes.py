@@ -27,7 +27,7 @@ from ptvkit.work.dependencies import Node, Reads
 from ptvkit.work.structures import gtv_of, margins_of
 from ptvkit.work.values import course_of, dose_of
 
-CLOSE_MM: Final = 0.15
+CLOSE_MM: Final = 0.1
 """Patients whose needed margin is this close to the PTV's are simulated in full."""
 DRAWS: Final = ("simulation.seed", "simulation.samples", "simulation.patients")
 PLAN: Final = ("dose.penumbra_mm", "dose.edge_level", "dose.prescribed_to")

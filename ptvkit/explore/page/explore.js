@@ -8,7 +8,8 @@ const drawn = (parent, tag, attributes) => {
   for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, value);
   return parent.appendChild(one);
 };
-let shown = { version: data.version, state: data.state, figures: data.figures };
+const shownOf = (answer) => ({ version: answer.version, state: answer.state, figures: answer.figures, criterion: answer.criterion, error: answer.error });
+let shown = shownOf(data);
 let controls = data.controls;
 let busy = 0;
 
@@ -27,7 +28,7 @@ const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const interval = (one) => `95 % interval ${(100 * one.low).toFixed(1)}–${(100 * one.high).toFixed(1)}`;
 const cc = (volume) => `${volume.toFixed(1)} cc`;
 const sides = { R: "right", L: "left", A: "anterior", P: "posterior", S: "superior", I: "inferior" };
-const lines = (figures) => {
+const lines = ({ figures, criterion }) => {
   const found = [];
   const add = (key, name, text, more = "", kind = "") => found.push({ key, name, text, more, kind });
   if (figures.gtv_cc !== null) add("gtv", "GTV", cc(figures.gtv_cc), "", "gtv");
@@ -35,17 +36,20 @@ const lines = (figures) => {
   add("ctv", "CTV", cc(figures.ctv_cc), margins("ctv") && `reached, mm: ${margins("ctv")}`, "ctv");
   add("ptv", "PTV", cc(figures.ptv_cc), `reached, mm: ${margins("ptv")}`, "ptv");
   for (const [name, volume] of Object.entries(figures.organ_cc)) add(`organ ${name}`, `${name} in the margin`, cc(volume), "inside PTV, outside CTV");
-  if (figures.contained === null) return found;
+  if (figures.contained === null) {
+    for (const [key, name] of [["contained", "patients contained"], ["miss", "90 % miss less than"], ["reached", `patients with ${criterion}`]]) if (shown.state === "volumes" && !shown.error) add(key, name, "…", "being simulated");
+    return found;
+  }
   const worst = Object.keys(figures.sides).reduce((a, b) => (figures.sides[b].value > figures.sides[a].value ? b : a));
   const side = figures.sides[worst].value > 0 ? `deepest most often ${sides[worst]} (${percent(figures.sides[worst].value)})` : "no misses";
   add("contained", "patients contained", percent(figures.contained.value), interval(figures.contained), "estimated");
   add("miss", "90 % miss less than", `${figures.miss_mm["0.9"].toFixed(1)} mm`, side, "estimated");
-  if (figures.reached !== null) add("reached", `patients with ${figures.criterion.replace(">=", " ≥ ")}`, percent(figures.reached.value), interval(figures.reached), "estimated");
+  if (figures.reached !== null) add("reached", `patients with ${criterion}`, percent(figures.reached.value), interval(figures.reached), "estimated");
   return found;
 };
 const showFigures = () => {
   const list = document.createElement("dl");
-  for (const line of lines(shown.figures)) {
+  for (const line of lines(shown)) {
     const box = element(list, "div", { className: `figure ${line.kind}` });
     box.dataset.figure = line.key;
     element(box, "dt", { textContent: line.name });
@@ -56,7 +60,9 @@ const showFigures = () => {
   figuresHome.dataset.state = shown.state;
   figuresHome.dataset.version = shown.version;
   figuresHome.dataset.figures = JSON.stringify(shown.figures);
-  stateHome.textContent = `${shown.state === "first" ? "first figures, refining" : "refined figures"}: ${shown.figures.patients.toLocaleString("en")} patients`;
+  const patients = `${shown.figures.patients.toLocaleString("en")} patients`;
+  stateHome.textContent = { volumes: "volumes; patients are being simulated", first: `first figures, ${patients}; refining`, refined: `refined figures, ${patients}` }[shown.state];
+  if (shown.error) { stateHome.textContent = "volumes alone"; say(shown.error); }
 };
 const setBusy = (change) => {
   busy += change;
@@ -91,25 +97,28 @@ const work = async () => {
   setBusy(-1);
 };
 const take = (answer) => {
-  shown = { version: answer.version, state: answer.state, figures: answer.figures };
+  shown = shownOf(answer);
   const same = answer.controls.map((one) => one.key).join() === controls.map((one) => one.key).join();
   controls = answer.controls;
   if (same) for (const one of controls) fields.get(one.key)?.(one.value);
   else showControls();
   showFigures();
   drawPlanes();
-  if (shown.state === "first") refine(shown.version);
+  refine();
 };
-const refine = async (version) => {
-  while (shown.version === version && shown.state === "first") {
-    await new Promise((done) => setTimeout(done, 300));
-    if (running || shown.version !== version) return;
-    const answer = await ask("/figures").catch(() => null);
-    if (answer?.version === shown.version && answer.state === "refined" && !running) {
-      shown = { version, state: answer.state, figures: answer.figures };
-      showFigures();
-    }
+// waits on the server for the next figures of what is shown
+let watching = false;
+const refine = async () => {
+  if (watching) return;
+  watching = true;
+  while (shown.state !== "refined" && !shown.error) {
+    const answer = await ask(`/figures?version=${shown.version}&state=${shown.state}`).catch(() => null);
+    if (answer === null) break;
+    if (running || answer.version < shown.version) { await new Promise((done) => setTimeout(done, 50)); continue; }
+    shown = shownOf(answer);
+    showFigures();
   }
+  watching = false;
 };
 
 // controls
@@ -206,7 +215,7 @@ const showPins = () => {
     for (const cell of cells) element(line, "td", { textContent: cell });
   };
   row("patients", pins.map((pin) => String(pin.figures.patients)));
-  const all = pins.map((pin) => new Map(lines(pin.figures).map((line) => [line.key, line])));
+  const all = pins.map((pin) => new Map(lines(pin).map((line) => [line.key, line])));
   for (const key of new Set(all.flatMap((one) => [...one.keys()]))) row(all.find((one) => one.has(key)).get(key).name, all.map((one) => one.get(key)?.text ?? "–"));
   const last = controls.map((one) => one.key);
   for (const key of last) {
@@ -223,7 +232,7 @@ const showPins = () => {
     element(cell, "button", { type: "button", textContent: "Remove", ariaLabel: `Remove variant ${number + 1}` }).addEventListener("click", () => { pins.splice(number, 1); showPins(); });
   });
 };
-document.getElementById("pin").addEventListener("click", () => { pins.push({ figures: shown.figures, values: values() }); showPins(); });
+document.getElementById("pin").addEventListener("click", () => { pins.push({ ...shown, values: values() }); showPins(); });
 document.getElementById("save").addEventListener("click", async () => {
   const button = document.getElementById("save");
   button.disabled = true;
@@ -344,4 +353,4 @@ addEventListener("pagehide", () => navigator.sendBeacon(`/closed/${page}?token=$
 showControls();
 showFigures();
 drawPlanes();
-if (shown.state === "first") refine(shown.version);
+refine();
