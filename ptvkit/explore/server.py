@@ -192,6 +192,7 @@ def listening(port: int) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((ADDRESS, port))
+        found.listen()
     except OSError:
         found.close()
         raise

@@ -5,6 +5,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,21 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Request:
         {
             "cases": {"gtv": str(home / "gtv.nii.gz")},
             "targets": {"ctv": 2, "ptv": 4, "organ": str(home / "liver.nii.gz")},
-            "errors": [{"name": "set-up", "systematic_mm": 1.5, "random_mm": 1}],
+            "errors": [
+                {"name": "set-up", "systematic_mm": 1.5, "random_mm": 1},
+                {"name": "delineation", "systematic_mm": 1, "seen_by": "nothing"},
+            ],
             "guidance": {"match": "bone", "matching_sd_mm": 1},
             "dose": {"prescription_gy": 22.8},
             "simulation": {"fractions": 2, "seed": 3},
         }
     )
+
+
+@pytest.fixture(autouse=True)
+def few_patients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ptvkit.explore.desk.FIRST_PATIENTS", 100)
+    monkeypatch.setattr("ptvkit.explore.desk.REFINED_PATIENTS", 500)
 
 
 @pytest.fixture
@@ -59,8 +69,9 @@ def port(ask: Request, tmp_path: Path) -> Iterator[int]:
     thread = threading.Thread(target=server.serve, args=(Desk(ask, tmp_path / "saved"), own, TOKEN))
     thread.start()
     yield number
-    for path in ("/here/last", "/closed/last"):
-        fetched(number, path, method="POST", token=TOKEN)
+    with suppress(ConnectionError):  # it has ended where a browser's page was closed
+        for path in ("/here/last", "/closed/last"):
+            fetched(number, path, method="POST", token=TOKEN)
     thread.join(20)
     assert not thread.is_alive()
 
@@ -108,18 +119,17 @@ def test_nothing_is_given_without_token_host_and_origin(port: int, ask: Request)
 
 
 def test_only_what_a_control_moves_can_be_set(port: int) -> None:
-    for values in (
-        {"cases.gtv": "/etc/passwd"},
-        {"targets.organ": "/etc/passwd"},
-        {"dose.file": "/etc/passwd"},
-        {"targets.ptv.I": [1]},
-        {"targets.ptv.I": -3},
-        {"guidance.mode": "sideways"},
-        {"targets.ptv.I": 6, "output.page": False},
+    for values, said in (
+        ({"cases.gtv": "/etc/passwd"}, "cases.gtv"),
+        ({"targets.organ": "/etc/passwd"}, "targets.organ"),
+        ({"dose.file": "/etc/passwd"}, "dose.file"),
+        ({"targets.ptv.I": [1]}, "targets.ptv.I"),
+        ({"targets.ptv.I": -3}, "inferior: -3 mm"),
+        ({"guidance.mode": "sideways"}, "guidance.mode"),
+        ({"targets.ptv.I": 6, "output.page": False}, "output.page"),
     ):
         status, text, _ = fetched(port, "/set", "POST", values, TOKEN)
-        assert status == 422
-        assert next(iter(values)) in text or "output.page" in text
+        assert (status, said in text) == (422, True)
     assert fetched(port, "/slice/axial/99999", token=TOKEN)[0] == 422
     assert fetched(port, "/slice/..%2f..%2fetc/1", token=TOKEN)[0] in (404, 422)
     content = json.loads(fetched(port, "/figures", token=TOKEN)[1])
@@ -154,9 +164,9 @@ def test_figures_come_as_volumes_then_first_then_refined(desk: Desk) -> None:
     assert content["figures"]["ptv_cc"] > before["figures"]["ptv_cc"]
     assert content["figures"]["contained"] is None
     first = desk.wait(content["version"], "volumes")
-    assert (first["state"], first["figures"]["patients"]) == ("first", 400)
+    assert (first["state"], first["figures"]["patients"]) == ("first", 100)
     last = settled(desk)
-    assert last["figures"]["patients"] == 2000
+    assert last["figures"]["patients"] == 500
     assert last["figures"]["contained"]["low"] > first["figures"]["contained"]["low"]
 
 
@@ -210,7 +220,6 @@ def test_pages_that_are_loaded_again_do_not_end_it(monkeypatch: pytest.MonkeyPat
 
 def test_refused_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     taken = server.listening(0)
-    taken.listen()
     try:
         for words in (["--port", "70000"], ["--port", str(taken.getsockname()[1])], ["missing.nii.gz"]):
             assert main(["explore", "--no-browser", "-o", str(tmp_path / "out"), *words]) == 2
@@ -225,6 +234,7 @@ def test_refused_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.browser
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ptvkit.errors.PtvkitWarning")
 def test_sliders_moved_at_random_give_what_the_saved_study_gives(port: int, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
@@ -248,14 +258,14 @@ def test_sliders_moved_at_random_give_what_the_saved_study_gives(port: int, tmp_
         for key in moved:
             slider = view.locator(f"input[type=range][data-key='{key}']")
             slider.focus()
-            for _ in range(int(rng.integers(1, 4))):
-                view.keyboard.press("ArrowRight")
+            view.keyboard.press("ArrowLeft" if "targets" in key else "ArrowRight")
         view.wait_for_selector("#figures[data-state=refined][aria-busy=false]", timeout=60_000)
         assert view.inner_text("[data-figure=ptv] dd") != before
         shown = json.loads(view.get_attribute("#figures", "data-figures"))
         contained = view.inner_text("[data-figure=contained] dd")
         view.click("#save")
         view.wait_for_selector("#save[data-saved]", timeout=60_000)
+        view.goto("about:blank")  # which closes the page
         browser.close()
     assert told == []
     assert all(url.startswith((f"{address}/", "data:")) for url in asked)
@@ -263,6 +273,7 @@ def test_sliders_moved_at_random_give_what_the_saved_study_gives(port: int, tmp_
     assert main(["simulate", "--study", str(study), "-o", str(out), "--no-maps", "--no-pictures"]) == 0
     target = json.loads((out / "coverage.json").read_text())["target"]
     dose = json.loads((out / "dose.json").read_text())["target"]
+    assert 0.01 < shown["contained"]["value"] < 0.9
     assert shown["contained"] == target["contained_within_mm"]["0"]
     assert shown["miss_mm"] == target["deepest_miss_mm"]
     assert shown["sides"] == target["side_of_deepest_miss"]

@@ -107,12 +107,16 @@ def test_figures_after_any_changes_are_those_of_a_fresh_run(ask: Request, tmp_pa
         key = sorted(CHANGES)[rng.integers(len(CHANGES))]
         value = CHANGES[key][rng.integers(len(CHANGES[key]))]
         session.set(key, value)
-        if number % 40 == 0:
+        if number % 25 == 0:
+            session.volumes()
+        if number % 50 == 0:
+            session.figures()
+        if number % 100 == 0:
             figures = session.figures()
             fresh = Session(session.request).figures(figures.patients)
             assert json.dumps(figures.as_dict()) == json.dumps(fresh.as_dict())
-        if number % 67 == 0:
-            session.set("criteria.criterion", ("dmin>=0.95", "d98>=0.95")[number // 67 % 2])
+        if number % 100 == 0:
+            session.set("criteria.criterion", ("dmin>=0.95", "d98>=0.95")[number // 100 % 2])
             assert_as_written(session, tmp_path / str(number))
             checked += 1
     assert checked == 2
