@@ -1,8 +1,9 @@
-"""What the page shows: volumes and contours at once, then first figures, then refined ones."""
+"""What the page shows: volumes, contours and rough shares at once, then refined figures."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Condition, Lock, Thread
 from typing import Any, Final, Literal
@@ -21,7 +22,7 @@ from ptvkit.request.writing import study_text
 from ptvkit.work.session import FIRST_PATIENTS, REFINED_PATIENTS, Session, SessionFigures
 from ptvkit.work.targets import run_targets
 
-State = Literal["volumes", "first", "refined"]
+State = Literal["first", "refined"]
 
 PAUSE_S: Final = 0.4
 """Refined figures are begun once nothing was moved for so long."""
@@ -38,12 +39,13 @@ class Shown:
     ----------
     version : int
         Counts the changes.
-    state : {"volumes", "first", "refined"}
+    state : {"first", "refined"}
+        Rough shares of few patients, or figures that the saved study reproduces.
     session : Session
         Whose request reproduces them.
     figures : SessionFigures
     error : str
-        Why there are no figures of motion.
+        Why there are no refined figures.
     """
 
     version: int
@@ -75,7 +77,7 @@ class Desk:
         self._changing, self._news, self._is_open = Lock(), Condition(), True
         image = self._session.request.tables.cases.image
         self._image = None if image is None else read_image(image)
-        self.shown = self._volumes(0)
+        self.shown = self._first(0)
         self._thread = Thread(target=self._work, name="ptvkit-explore", daemon=True)
         self._thread.start()
 
@@ -87,7 +89,7 @@ class Desk:
         self._thread.join()
 
     def change(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Set keys of the request, all or none, and give the volumes; shares follow.
+        """Set keys of the request, all or none, and give the first figures; refined ones follow.
 
         Raises
         ------
@@ -99,7 +101,7 @@ class Desk:
             before = self._session.copy()
             try:
                 self._session.set_all(self._with_guidance(values))
-                shown = self._volumes(self.shown.version + 1)
+                shown = self._first(self.shown.version + 1)
             except PtvkitError:
                 self._session = before
                 raise
@@ -146,27 +148,30 @@ class Desk:
             self._news.wait_for(is_new, seconds)
         return self.content()
 
-    def _volumes(self, version: int) -> Shown:
+    def _first(self, version: int) -> Shown:
         session = self._session.copy()
-        return Shown(version=version, state="volumes", session=session, figures=session.volumes())
+        return Shown(version=version, state="first", session=session, figures=session.estimate(FIRST_PATIENTS))
 
     def _work(self) -> None:
-        """First figures of what was changed last, and refined ones once nothing was changed for a while."""
+        """Refined figures of what was changed last, once nothing was changed for a while."""
         while True:
             with self._news:
                 self._news.wait_for(self._is_wanted)
                 shown = self.shown
-                if shown.state == "first" and self._is_open:
-                    self._news.wait(PAUSE_S)
+                self._news.wait_for(partial(self._is_over, shown), PAUSE_S)
                 if not self._is_open:
                     return
                 if self.shown is not shown:
                     continue
-            found = _worked_out(shown)
+            found = _refined(shown)
             with self._news:
                 if self.shown is shown:
                     self.shown = found
                     self._news.notify_all()
+
+    def _is_over(self, shown: Shown) -> bool:
+        """Whether something else is shown by now, or the thread is to end."""
+        return not self._is_open or self.shown is not shown
 
     def _is_wanted(self) -> bool:
         """Whether there is something to work out, or the thread is to end."""
@@ -273,15 +278,14 @@ class Desk:
         }
 
 
-def _worked_out(shown: Shown) -> Shown:
-    """The next figures, or why there are none."""
-    state: State = "first" if shown.state == "volumes" else "refined"
+def _refined(shown: Shown) -> Shown:
+    """The refined figures, or why there are none."""
     session = shown.session.copy()
     try:
-        figures = session.figures(FIRST_PATIENTS if state == "first" else REFINED_PATIENTS)
+        figures = session.figures(REFINED_PATIENTS)
     except PtvkitError as error:
         return replace(shown, error=str(error))
-    return Shown(version=shown.version, state=state, session=session, figures=figures)
+    return Shown(version=shown.version, state="refined", session=session, figures=figures)
 
 
 def _base64(values: np.ndarray[Any, np.dtype[np.int16]]) -> str:

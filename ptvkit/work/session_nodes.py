@@ -5,8 +5,21 @@ from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ptvkit.analysis.needed import Judge, Plan, field_of, judge_of, needed_margins, population_of
+from ptvkit.analysis.needed import (
+    DECIDED_MM,
+    NEVER_MM,
+    Judge,
+    Plan,
+    Population,
+    field_of,
+    judge_of,
+    needed_by_worst,
+    needed_margins,
+    population_of,
+)
+from ptvkit.analysis.positions import NONE
 from ptvkit.dose.criteria import Criterion, criterion_of
 from ptvkit.dose.simulate import accumulated, prepare_dose, simulate_dose
 from ptvkit.geometry.boolean import intersection, union
@@ -14,9 +27,12 @@ from ptvkit.geometry.extent import extent
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
+from ptvkit.geometry.resample import grid_around, resampled
 from ptvkit.io.naming import StructureRef
+from ptvkit.kernels.level import sample_points
+from ptvkit.kernels.needed import Bounds, Field, Positions
 from ptvkit.margins.lesion_parts import clinical_parts, lesion_parts, planned_parts
-from ptvkit.margins.margin import Margin, as_margin
+from ptvkit.margins.margin import PATIENT, Margin, as_margin
 from ptvkit.motion.course import BLOCK, Drawn, blocks, draw_block, samples_of
 from ptvkit.motion.coverage import centroid, filled, prepare
 from ptvkit.motion.estimate import Estimate, share
@@ -31,7 +47,12 @@ CLOSE_MM: Final = 0.1
 """Patients whose needed margin is this close to the PTV's are simulated in full."""
 DRAWS: Final = ("simulation.seed", "simulation.samples", "simulation.patients")
 PLAN: Final = ("dose.penumbra_mm", "dose.edge_level", "dose.prescribed_to")
-WORST: Final = criterion_of("dmin>=0.95")
+WORST, CONTAINED = criterion_of("dmin>=0.95"), criterion_of("contained")
+COARSE_MM: Final = 2.5
+"""Spacing of the lattice of estimates."""
+SURFACE_STEP: Final = 7
+"""Every so many points of the surface say what the lattice adds to a distance."""
+Floats = NDArray[np.float64]
 
 
 def _gtv(reads: Reads) -> Any:
@@ -229,6 +250,51 @@ def _reached_by_worst_point(reads: Reads, criterion: Criterion, prescribed_gy: f
     return share(int(met.sum()), ask.patients)
 
 
+def _ends(reads: Reads) -> Population:
+    """Two positions of each fraction: the ends of its largest stroke."""
+    found = [_two_ends(drawn.extreme_shifts_mm) for drawn in reads["draws"]]
+    shifts = np.ascontiguousarray(np.concatenate(found))
+    turns = [drawn.turns for drawn in reads["draws"] if drawn.turns is not None]
+    weights = np.full(shifts.shape[:3], 1.0 / (2 * shifts.shape[1]))
+    at = Positions(shifts, weights, np.concatenate(turns) if turns else np.zeros((0, 0, 3, 3)))
+    return Population(at=at, few=NONE, spread_mm=0.0)
+
+
+def _two_ends(shifts_mm: Floats) -> Floats:
+    """Of displacements (P, F, E, 3) those (P, F, 2, 3) that lie furthest along the axis on which they spread most."""
+    axis = int(np.ptp(shifts_mm, axis=2).max(axis=(0, 1)).argmax())
+    along = shifts_mm[..., axis]
+    which = np.stack([along.argmin(axis=2), along.argmax(axis=2)], axis=2)
+    return np.take_along_axis(shifts_mm, which[..., None], axis=2)
+
+
+def _coarse_field(reads: Reads) -> Field:
+    """Distance from the PTV on a coarse lattice, less what the lattice adds to it on average."""
+    ptv, people = reads["ptv"], reads["people"]
+    spacing = max(COARSE_MM, min(ptv.grid.spacing_mm))
+    field = field_of(resampled(ptv, grid_around(ptv, PATIENT, spacing)), people, reads["deep_mm"])
+    points = ptv.surface_points()[::SURFACE_STEP]
+    index = points @ field.to_index[:, :3].T + field.to_index[:, 3]
+    offset = np.float32(np.mean(sample_points(field.values, index)))
+    return Field(field.values - offset, field.to_index, field.spacing_mm)
+
+
+def _estimates(reads: Reads) -> tuple[Estimate, Estimate | None]:
+    """Share of the patients that are contained, and share that meet a criterion on Dmin, on a coarse lattice."""
+    criterion, table = criterion_in(reads), reads.request.tables.dose
+    judge, field, count = reads["judge"], reads["coarse_field"], reads.request.tables.simulation.patients
+    bounds = Bounds(NEVER_MM, -DECIDED_MM, DECIDED_MM)
+    depth = needed_by_worst(replace(judge, criterion=CONTAINED), field, reads["ends"], bounds)[0]
+    contained = share(int((depth <= 0).sum()), count)
+    if criterion.metric.name == CONTAINED.metric.name:
+        return contained, contained
+    if criterion.metric.name != WORST.metric.name or table is None or table.file is not None or reads["plan"] is None:
+        return contained, None
+    by_dose = replace(judge, criterion=criterion, plan=reads["plan"])
+    needed = needed_margins(by_dose, field, reads["people"], at_mm=0.0)
+    return contained, share(int((needed <= 0).sum()), count)
+
+
 NODES: Final[Mapping[str, Node]] = {
     "gtv": Node(make=_gtv, keys=("cases", "targets.lesion"), kept=2),
     "gtv_region": Node(make=_gtv_region, needs=("gtv",), kept=2),
@@ -282,6 +348,14 @@ NODES: Final[Mapping[str, Node]] = {
         needs=("ptv", "people", "deep_mm"),
     ),
     "ready_dose": Node(make=_ready_dose, keys=("dose", "simulation.seed"), needs=("ctv", "ptv", "course"), kept=2),
+    "ends": Node(make=_ends, needs=("draws",), kept=2),
+    "coarse_field": Node(make=_coarse_field, needs=("ptv", "people", "deep_mm")),
+    "estimates": Node(
+        make=_estimates,
+        keys=("criteria.criterion", "dose", "simulation.patients"),
+        needs=("judge", "coarse_field", "people", "ends", "plan"),
+        kept=64,
+    ),
     "reached": Node(
         make=_reached,
         keys=("criteria.criterion", "dose", *DRAWS),

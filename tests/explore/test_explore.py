@@ -157,17 +157,17 @@ def settled(desk: Desk) -> dict[str, Any]:
     return content
 
 
-def test_figures_come_as_volumes_then_first_then_refined(desk: Desk) -> None:
+def test_first_figures_are_rough_and_refined_ones_follow(desk: Desk) -> None:
     before = settled(desk)
-    content = desk.change({"targets.ptv.I": 9})
-    assert (content["version"], content["state"]) == (before["version"] + 1, "volumes")
-    assert content["figures"]["ptv_cc"] > before["figures"]["ptv_cc"]
-    assert content["figures"]["contained"] is None
-    first = desk.wait(content["version"], "volumes")
-    assert (first["state"], first["figures"]["patients"]) == ("first", 100)
+    first = desk.change({"targets.ptv.I": 6})
+    assert (first["version"], first["state"]) == (before["version"] + 1, "first")
+    assert first["figures"]["ptv_cc"] > before["figures"]["ptv_cc"]
+    assert (first["figures"]["patients"], first["figures"]["is_estimate"]) == (100, True)
     last = settled(desk)
-    assert last["figures"]["patients"] == 500
-    assert last["figures"]["contained"]["low"] > first["figures"]["contained"]["low"]
+    assert (last["figures"]["patients"], last["figures"]["is_estimate"]) == (500, False)
+    for share in ("contained", "reached"):
+        assert last["figures"][share]["low"] < first["figures"][share]["high"]
+        assert last["figures"][share]["high"] > first["figures"][share]["low"]
 
 
 def test_guidance_that_is_switched_off_and_on_is_what_it_was(desk: Desk) -> None:

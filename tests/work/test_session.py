@@ -184,6 +184,18 @@ def test_a_change_that_is_refused_leaves_the_session_as_it_was(ask: Request) -> 
     assert session.request.content == before
 
 
+def test_estimates_put_hardly_any_patient_on_the_wrong_side(ask: Request) -> None:
+    session = Session(ask)
+    session.set("targets.lesion", "largest")
+    for margin in (4, "4,S=6"):
+        session.set("targets.ptv", margin)
+        rough, true = session.estimate(200), session.figures(200)
+        assert (rough.ptv_cc, rough.patients, rough.is_estimate) == (true.ptv_cc, 200, True)
+        for share in ("contained", "reached"):
+            assert 0.01 < getattr(true, share) < 0.99
+            assert getattr(rough, share) == pytest.approx(getattr(true, share), abs=0.02)
+
+
 def test_volumes_and_organs(ask: Request) -> None:
     session = Session(ask)
     session.set_all({"errors": None, "guidance.match": "none", "breathing.preset": "none"})

@@ -36,15 +36,17 @@ const lines = ({ figures, criterion }) => {
   add("ctv", "CTV", cc(figures.ctv_cc), margins("ctv") && `reached, mm: ${margins("ctv")}`, "ctv");
   add("ptv", "PTV", cc(figures.ptv_cc), `reached, mm: ${margins("ptv")}`, "ptv");
   for (const [name, volume] of Object.entries(figures.organ_cc)) add(`organ ${name}`, `${name} in the margin`, cc(volume), "inside PTV, outside CTV");
-  if (figures.contained === null) {
-    for (const [key, name] of [["contained", "patients contained"], ["miss", "90 % miss less than"], ["reached", `patients with ${criterion}`]]) if (shown.state === "volumes" && !shown.error) add(key, name, "…", "being simulated");
-    return found;
+  if (figures.contained === null) return found;
+  const about = figures.is_estimate ? "≈ " : "";
+  add("contained", "patients contained", about + percent(figures.contained.value), interval(figures.contained), "estimated");
+  if (figures.is_estimate) add("miss", "90 % miss less than", "…", "being simulated", "estimated");
+  else {
+    const worst = Object.keys(figures.sides).reduce((a, b) => (figures.sides[b].value > figures.sides[a].value ? b : a));
+    const side = figures.sides[worst].value > 0 ? `deepest most often ${sides[worst]} (${percent(figures.sides[worst].value)})` : "no misses";
+    add("miss", "90 % miss less than", `${figures.miss_mm["0.9"].toFixed(1)} mm`, side, "estimated");
   }
-  const worst = Object.keys(figures.sides).reduce((a, b) => (figures.sides[b].value > figures.sides[a].value ? b : a));
-  const side = figures.sides[worst].value > 0 ? `deepest most often ${sides[worst]} (${percent(figures.sides[worst].value)})` : "no misses";
-  add("contained", "patients contained", percent(figures.contained.value), interval(figures.contained), "estimated");
-  add("miss", "90 % miss less than", `${figures.miss_mm["0.9"].toFixed(1)} mm`, side, "estimated");
-  if (figures.reached !== null) add("reached", `patients with ${criterion}`, percent(figures.reached.value), interval(figures.reached), "estimated");
+  if (figures.reached !== null) add("reached", `patients with ${criterion}`, about + percent(figures.reached.value), interval(figures.reached), "estimated");
+  else if (figures.is_estimate && controls.some((one) => one.key === "dose.prescription_gy")) add("reached", `patients with ${criterion}`, "…", "being simulated", "estimated");
   return found;
 };
 const showFigures = () => {
@@ -61,8 +63,8 @@ const showFigures = () => {
   figuresHome.dataset.version = shown.version;
   figuresHome.dataset.figures = JSON.stringify(shown.figures);
   const patients = `${shown.figures.patients.toLocaleString("en")} patients`;
-  stateHome.textContent = { volumes: "volumes; patients are being simulated", first: `first figures, ${patients}; refining`, refined: `refined figures, ${patients}` }[shown.state];
-  if (shown.error) { stateHome.textContent = "volumes alone"; say(shown.error); }
+  stateHome.textContent = shown.state === "first" ? `first figures, rough shares of ${patients}; refining` : `refined figures, ${patients}`;
+  if (shown.error) { stateHome.textContent = "not refined"; say(shown.error); }
 };
 const setBusy = (change) => {
   busy += change;
