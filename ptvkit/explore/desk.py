@@ -28,6 +28,7 @@ PAUSE_S: Final = 0.4
 """Refined figures are begun once nothing was moved for so long."""
 STUDY: Final = "study.toml"
 GUIDANCE: Final = frozenset(("guidance.match", "guidance.action_level_mm", "guidance.mode"))
+GROWTH_MM: Final = tuple(0.5 * n for n in range(-16, 25))
 PIXEL_MM: Final = 1.0
 
 
@@ -44,6 +45,8 @@ class Shown:
     session : Session
         Whose request reproduces them.
     figures : SessionFigures
+    curve : tuple of float
+        Share of patients that meet the criterion with the PTV grown by each of `GROWTH_MM`; with refined figures.
     error : str
         Why there are no refined figures.
     """
@@ -52,6 +55,7 @@ class Shown:
     state: State
     session: Session
     figures: SessionFigures
+    curve: tuple[float, ...] = ()
     error: str = ""
 
 
@@ -135,6 +139,7 @@ class Desk:
             "figures": shown.figures.as_dict(),
             "criterion": criterion_of(request.tables.criteria.criterion).words,
             "controls": controls_of(request),
+            "curve": {"growth_mm": GROWTH_MM, "share": shown.curve},
             "error": shown.error,
         }
 
@@ -283,9 +288,11 @@ def _refined(shown: Shown) -> Shown:
     session = shown.session.copy()
     try:
         figures = session.figures(REFINED_PATIENTS)
+        curve = session.growth_curve(GROWTH_MM, FIRST_PATIENTS)
     except PtvkitError as error:
         return replace(shown, error=str(error))
-    return Shown(version=shown.version, state="refined", session=session, figures=figures)
+    shares = () if curve is None else tuple(curve.tolist())
+    return Shown(version=shown.version, state="refined", session=session, figures=figures, curve=shares)
 
 
 def _base64(values: np.ndarray[Any, np.dtype[np.int16]]) -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, Final, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import FileError
 from ptvkit.geometry.extent import margins_between
@@ -210,6 +210,24 @@ class Session:
             return volumes
         contained, reached = values["estimates"]
         return replace(volumes, contained=contained, reached=reached)
+
+    def growth_curve(self, growth_mm: ArrayLike, patients: int = FIRST_PATIENTS) -> Floats | None:
+        """Share of patients (N,) that would meet the criterion on Dmin with a PTV larger on all sides, roughly.
+
+        Parameters
+        ----------
+        growth_mm : (N,) array
+            How much larger, mm; negative where it is smaller.
+        patients : int
+
+        Returns
+        -------
+        array or None
+            None where nothing displaces the target, or the criterion is not on Dmin of an idealised dose.
+        """
+        values = self._values.of(self._at(whole("patients", patients, least=1, most=1_000_000)))
+        lacking = values["lacking"] if _moves(values["course"]) else None
+        return None if lacking is None else (lacking <= np.asarray(growth_mm, float)[:, None]).mean(axis=1)
 
     def structures(self) -> dict[str, Region]:
         """GTV, CTV, PTV and the organs that the request names, by name."""

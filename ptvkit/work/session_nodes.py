@@ -295,6 +295,15 @@ def _estimates(reads: Reads) -> tuple[Estimate, Estimate | None]:
     return contained, share(int((needed <= 0).sum()), count)
 
 
+def _lacking(reads: Reads) -> Floats | None:
+    """How much larger the PTV must be on all sides for each patient to meet a criterion on Dmin, mm, roughly."""
+    criterion, table = criterion_in(reads), reads.request.tables.dose
+    if criterion.metric.name != WORST.metric.name or table is None or table.file is not None or reads["plan"] is None:
+        return None
+    judge = replace(reads["judge"], criterion=criterion, plan=reads["plan"])
+    return needed_margins(judge, reads["coarse_field"], reads["people"])
+
+
 NODES: Final[Mapping[str, Node]] = {
     "gtv": Node(make=_gtv, keys=("cases", "targets.lesion"), kept=2),
     "gtv_region": Node(make=_gtv_region, needs=("gtv",), kept=2),
@@ -355,6 +364,9 @@ NODES: Final[Mapping[str, Node]] = {
         keys=("criteria.criterion", "dose", "simulation.patients"),
         needs=("judge", "coarse_field", "people", "ends", "plan"),
         kept=64,
+    ),
+    "lacking": Node(
+        make=_lacking, keys=("criteria.criterion", "dose"), needs=("judge", "coarse_field", "people", "plan")
     ),
     "reached": Node(
         make=_reached,

@@ -194,6 +194,9 @@ def test_estimates_put_hardly_any_patient_on_the_wrong_side(ask: Request) -> Non
         for share in ("contained", "reached"):
             assert 0.01 < getattr(true, share) < 0.99
             assert getattr(rough, share) == pytest.approx(getattr(true, share), abs=0.02)
+        curve = session.growth_curve([-50, 0, 50], 200)
+        assert curve is not None
+        assert curve == pytest.approx([0, rough.reached, 1], abs=0.006)
 
 
 def test_volumes_and_organs(ask: Request) -> None:

@@ -8,7 +8,7 @@ const drawn = (parent, tag, attributes) => {
   for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, value);
   return parent.appendChild(one);
 };
-const shownOf = (answer) => ({ version: answer.version, state: answer.state, figures: answer.figures, criterion: answer.criterion, error: answer.error });
+const shownOf = (answer) => ({ version: answer.version, state: answer.state, figures: answer.figures, criterion: answer.criterion, error: answer.error, curve: answer.curve });
 let shown = shownOf(data);
 let controls = data.controls;
 let busy = 0;
@@ -63,8 +63,33 @@ const showFigures = () => {
   figuresHome.dataset.version = shown.version;
   figuresHome.dataset.figures = JSON.stringify(shown.figures);
   const patients = `${shown.figures.patients.toLocaleString("en")} patients`;
+  showCurve();
   stateHome.textContent = shown.state === "first" ? `first figures, rough shares of ${patients}; refining` : `refined figures, ${patients}`;
   if (shown.error) { stateHome.textContent = "not refined"; say(shown.error); }
+};
+// share of patients against the size of the PTV
+const showCurve = () => {
+  const home = document.getElementById("curve");
+  const { growth_mm: growth, share } = shown.curve;
+  if (shown.state !== "refined") { home.style.opacity = 0.5; return; }
+  home.style.opacity = 1;
+  home.hidden = share.length === 0;
+  home.replaceChildren();
+  if (home.hidden) return;
+  const [width, height, left, bottom] = [480, 220, 44, 40];
+  const toX = (mm) => left + ((mm - growth[0]) / (growth.at(-1) - growth[0])) * (width - left - 12);
+  const toY = (value) => 10 + (1 - value) * (height - bottom - 10);
+  const svg = drawn(home, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Share of patients with ${shown.criterion} against even growth of the PTV` });
+  const write = (x, y, text, anchor) => { drawn(svg, "text", { x, y, "text-anchor": anchor }).textContent = text; };
+  for (const value of [0, 0.25, 0.5, 0.75, 1]) {
+    drawn(svg, "line", { class: "rule", x1: left, x2: width - 12, y1: toY(value), y2: toY(value) });
+    write(left - 6, toY(value) + 4, `${100 * value} %`, "end");
+  }
+  for (let mm = Math.ceil(growth[0] / 4) * 4; mm <= growth.at(-1); mm += 4) write(toX(mm), height - bottom + 16, mm > 0 ? `+${mm}` : String(mm), "middle");
+  drawn(svg, "line", { class: "now", x1: toX(0), x2: toX(0), y1: 10, y2: height - bottom });
+  drawn(svg, "path", { class: "line", d: growth.map((mm, number) => `${number ? "L" : "M"}${toX(mm).toFixed(1)} ${toY(share[number]).toFixed(1)}`).join("") });
+  write((left + width) / 2, height - 6, "PTV larger on all sides by, mm", "middle");
+  element(home, "figcaption", { textContent: `Patients with ${shown.criterion}, if the PTV were larger or smaller on all sides; rough shares.` });
 };
 const setBusy = (change) => {
   busy += change;
