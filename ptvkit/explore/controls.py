@@ -1,9 +1,10 @@
 """The controls of the page, as data: which key of the request each one moves, and between which values."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from ptvkit.dose.criteria import criterion_of
 from ptvkit.geometry.directions import DIRECTIONS
 from ptvkit.margins.margin import as_margin
 from ptvkit.motion.presets import preset_named
@@ -32,8 +33,8 @@ class Control:
     value : float or str
     low, high, step : float
         Of a slider.
-    options : tuple of str
-        Of a choice; empty for a slider.
+    options, words : tuple of str
+        Of a choice, and what the page calls them; empty for a slider.
     """
 
     group: str
@@ -44,11 +45,16 @@ class Control:
     high: float = 1.0
     step: float = 0.5
     options: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def controls_of(request: Request) -> list[dict[str, Any]]:
     """Controls of a request with their present values, as JSON values."""
-    return [asdict(control) for control in _controls(request)]
+    return [asdict(replace(control, words=tuple(map(_words, control.options)))) for control in _controls(request)]
+
+
+def _words(option: str) -> str:
+    return criterion_of(option).words if ">=" in option else option.replace("_", " ")
 
 
 def _controls(request: Request) -> Iterator[Control]:

@@ -210,7 +210,7 @@ const choice = (home, one) => {
   element(line, "label", { textContent: one.label, htmlFor: id });
   const select = element(line, "select", { id });
   select.dataset.key = one.key;
-  for (const option of one.options) select.add(new Option(option.replaceAll("_", " ").replace(">=", " ≥ "), option));
+  one.options.forEach((option, number) => select.add(new Option(one.words[number], option)));
   select.value = one.value;
   fields.set(one.key, (value) => { select.value = value; });
   select.addEventListener("change", () => change({ [one.key]: select.value }));
@@ -320,7 +320,10 @@ const drawPanel = async (panel) => {
   setBusy(-1);
 };
 const frameOf = (contours, image) => {
-  if (image) return [image.low, [image.low[0] + image.step * (image.shape[1] - 1), image.low[1] + image.step * (image.shape[0] - 1)]];
+  if (image) {
+    const half = image.step / 2; // pixels reach half a step beyond their centres
+    return [[image.low[0] - half, image.low[1] - half], [image.low[0] + image.step * image.shape[1] - half, image.low[1] + image.step * image.shape[0] - half]];
+  }
   const points = Object.values(contours).flat(2);
   if (!points.length) return null;
   const [x, y] = [points.map((point) => point[0]), points.map((point) => point[1])];
