@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ptvkit.cli import demo, groups
 from ptvkit.cli.declared import Words, argument, option
-from ptvkit.cli.printing import remark, say, shown_warnings
+from ptvkit.cli.printing import remark, say
 from ptvkit.cli.texts import folder
 from ptvkit.errors import FileError
 
@@ -57,8 +57,7 @@ def explore(words: Words) -> None:
     token = token_urlsafe(32)
     try:
         remark("reading the structures")
-        with shown_warnings():
-            desk = Desk(request, words["out"])
+        desk = Desk(request, words["out"])
     except BaseException:
         own.close()
         raise

@@ -21,6 +21,7 @@ from ptvkit.request.request import Request
 from ptvkit.request.writing import study_text
 from ptvkit.work.session import FIRST_PATIENTS, REFINED_PATIENTS, Session, SessionFigures
 from ptvkit.work.targets import run_targets
+from ptvkit.work.workspace import Workspace
 
 State = Literal["first", "refined"]
 
@@ -47,6 +48,7 @@ class Shown:
     figures : SessionFigures
     curve : tuple of float
         Share of patients that meet the criterion with the PTV grown by each of `GROWTH_MM`; with refined figures.
+    warnings : tuple of str
     error : str
         Why there are no refined figures.
     """
@@ -56,6 +58,7 @@ class Shown:
     session: Session
     figures: SessionFigures
     curve: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -75,7 +78,7 @@ class Desk:
     """
 
     def __init__(self, request: Request, out: str | os.PathLike[str]) -> None:
-        self._out = Path(out)
+        self._out, self._workspace = Path(out), Workspace()
         self._session = Session(adjustable(Session(request).request))
         self._guidance = self._session.request.content.get("guidance", {})
         self._changing, self._news, self._is_open = Lock(), Condition(), True
@@ -140,6 +143,7 @@ class Desk:
             "criterion": criterion_of(request.tables.criteria.criterion).words,
             "controls": controls_of(request),
             "curve": {"growth_mm": GROWTH_MM, "share": shown.curve},
+            "warnings": shown.warnings,
             "error": shown.error,
         }
 
@@ -155,7 +159,9 @@ class Desk:
 
     def _first(self, version: int) -> Shown:
         session = self._session.copy()
-        return Shown(version=version, state="first", session=session, figures=session.estimate(FIRST_PATIENTS))
+        with self._workspace.collected_warnings() as warned:
+            figures = session.estimate(FIRST_PATIENTS)
+        return Shown(version=version, state="first", session=session, figures=figures, warnings=tuple(warned))
 
     def _work(self) -> None:
         """Refined figures of what was changed last, once nothing was changed for a while."""
@@ -168,7 +174,7 @@ class Desk:
                     return
                 if self.shown is not shown:
                     continue
-            found = _refined(shown)
+            found = _refined(shown, self._workspace)
             with self._news:
                 if self.shown is shown:
                     self.shown = found
@@ -254,7 +260,7 @@ class Desk:
         Returns
         -------
         dict
-            The folder and its files, the command that reproduces the figures, and what the figures are of.
+            The folder and its files, the command that reproduces the figures, what the figures are of, and warnings.
 
         Raises
         ------
@@ -267,9 +273,9 @@ class Desk:
         if shown.error:
             raise FileError(f"nothing was saved: {shown.error}")
         request = shown.session.request
-        if request.tables.cases.gtv is not None:
-            plain = {"output.page": True, "simulation.precision": None}
-            run_targets(Request(content=request.with_values(plain).content, source=request.source), out)
+        with self._workspace.collected_warnings() as warned:
+            if request.tables.cases.gtv is not None:
+                run_targets(request.with_values({"output.page": True}), out)
         out.mkdir(parents=True, exist_ok=True)
         with write_whole(out / STUDY) as file:
             file.write(study_text(request, out).encode())
@@ -280,19 +286,28 @@ class Desk:
             "version": shown.version,
             "state": shown.state,
             "figures": shown.figures.as_dict(),
+            "warnings": tuple(warned),
         }
 
 
-def _refined(shown: Shown) -> Shown:
+def _refined(shown: Shown, workspace: Workspace) -> Shown:
     """The refined figures, or why there are none."""
     session = shown.session.copy()
     try:
-        figures = session.figures(REFINED_PATIENTS)
-        curve = session.growth_curve(GROWTH_MM, FIRST_PATIENTS)
+        with workspace.collected_warnings() as warned:
+            figures = session.figures(REFINED_PATIENTS)
+            curve = session.growth_curve(GROWTH_MM, FIRST_PATIENTS)
     except PtvkitError as error:
         return replace(shown, error=str(error))
     shares = () if curve is None else tuple(curve.tolist())
-    return Shown(version=shown.version, state="refined", session=session, figures=figures, curve=shares)
+    return Shown(
+        version=shown.version,
+        state="refined",
+        session=session,
+        figures=figures,
+        curve=shares,
+        warnings=tuple(dict.fromkeys((*shown.warnings, *warned))),
+    )
 
 
 def _base64(values: np.ndarray[Any, np.dtype[np.int16]]) -> str:

@@ -234,7 +234,6 @@ def test_refused_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.browser
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("ignore::ptvkit.errors.PtvkitWarning")
 def test_sliders_moved_at_random_give_what_the_saved_study_gives(port: int, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 

@@ -8,7 +8,7 @@ const drawn = (parent, tag, attributes) => {
   for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, value);
   return parent.appendChild(one);
 };
-const shownOf = (answer) => ({ version: answer.version, state: answer.state, figures: answer.figures, criterion: answer.criterion, error: answer.error, curve: answer.curve });
+const shownOf = (answer) => ({ version: answer.version, state: answer.state, figures: answer.figures, criterion: answer.criterion, error: answer.error, warnings: answer.warnings, curve: answer.curve });
 let shown = shownOf(data);
 let controls = data.controls;
 let busy = 0;
@@ -65,7 +65,7 @@ const showFigures = () => {
   const patients = `${shown.figures.patients.toLocaleString("en")} patients`;
   showCurve();
   stateHome.textContent = shown.state === "first" ? `first figures, rough shares of ${patients}; refining` : `refined figures, ${patients}`;
-  if (shown.error) { stateHome.textContent = "not refined"; say(shown.error); }
+  if (shown.error) { stateHome.textContent = "not refined"; say(shown.error); } else if (shown.warnings.length) say(shown.warnings.join(" "));
 };
 // share of patients against the size of the PTV
 const showCurve = () => {
@@ -266,7 +266,7 @@ document.getElementById("save").addEventListener("click", async () => {
   try {
     while (running) await running;
     const saved = await ask("/save", {});
-    say(`Saved in ${saved.folder}: ${saved.files.join(", ")}. The ${saved.state} figures (${saved.figures.patients} patients) again: ${saved.command}`);
+    say(`Saved in ${saved.folder}: ${saved.files.join(", ")}. The ${saved.state} figures (${saved.figures.patients} patients) again: ${saved.command} ${saved.warnings.join(" ")}`);
     document.getElementById("save").dataset.saved = JSON.stringify(saved);
   } catch (error) { say(error.message); }
   button.disabled = false;
