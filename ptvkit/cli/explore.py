@@ -29,6 +29,11 @@ OPTIONS: Final = (
         metavar="FILE|NAME",
         default=STUDY,
     ),
+    option(
+        "--phases",
+        "A folder of phases of a 4D image, in place of a GTV: planned at mid-ventilation, with its own breathing.",
+        metavar="DIR",
+    ),
     option("--out -o", "Folder that Save writes to.", metavar="DIR", default="ptvkit-explore", value=folder),
     option("--port", "Port on this machine; 0 is any free one.", kind=int, default=0),
     option("--browser/--no-browser", "Open the page in a browser.", kind=bool, default=True),
@@ -45,7 +50,7 @@ def explore(words: Words) -> None:
     if not 0 <= port <= 65535:
         raise FileError(f"--port {port}: use 0 to 65535; 0 is any free one")
     server = _server()
-    request = _with_margins(words.request(words["study"]))
+    request = _with_margins(words.request(words["study"], _of_phases(words)))
     try:
         own = server.listening(port)
     except OSError as error:
@@ -71,6 +76,17 @@ def explore(words: Words) -> None:
 
 
 COMMANDS: Final = (("explore", explore, OPTIONS),)
+
+
+def _of_phases(words: Words) -> dict[str, Any]:
+    """Values of a request that is planned on phases."""
+    phases = words["phases"]
+    if phases is None:
+        return {}
+    if "cases.gtv" in words.overrides:
+        raise FileError("--phases: its folder holds the GTV; leave GTV out")
+    planned = {"targets.motion": "mid_ventilation", "breathing.phases": phases, "breathing.reference": "planned"}
+    return {"cases.gtv": phases, **planned, **words.overrides}
 
 
 def _with_margins(request: "Request") -> "Request":

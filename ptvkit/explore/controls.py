@@ -7,6 +7,7 @@ from typing import Any, Final
 from ptvkit.dose.criteria import criterion_of
 from ptvkit.geometry.directions import DIRECTIONS
 from ptvkit.margins.margin import as_margin
+from ptvkit.margins.phases import MOTIONS
 from ptvkit.motion.presets import preset_named
 from ptvkit.request.request import Request
 from ptvkit.request.schema import BreathingTable, ErrorTable
@@ -84,6 +85,8 @@ def _controls(request: Request) -> Iterator[Control]:
 def _margins(request: Request) -> Iterator[Control]:
     table = request.tables.targets
     assert table is not None, "a session has [targets]"
+    if isinstance(table.motion, str):
+        yield Control(group="Phases", key="targets.motion", label="planned on", value=table.motion, options=MOTIONS)
     for key, value, high in (("ctv", table.ctv, 30.0), ("ptv", table.ptv, 40.0), ("breathing", table.breathing, 40.0)):
         group = "Breathing margin" if key == "breathing" else f"{key.upper()} margin"
         for letter, mm in as_margin(value, key).letters.items():
@@ -102,7 +105,7 @@ def _breathing(table: BreathingTable) -> Iterator[Control]:
                 high=40.0,
                 step=0.1,
             )
-    if isinstance(table.reference, str):
+    if isinstance(table.reference, str) and table.reference in REFERENCES:
         yield Control(
             group="Breathing", key="breathing.reference", label="planned on", value=table.reference, options=REFERENCES
         )

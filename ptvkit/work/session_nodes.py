@@ -23,8 +23,10 @@ from ptvkit.analysis.positions import NONE
 from ptvkit.dose.criteria import Criterion, criterion_of
 from ptvkit.dose.simulate import accumulated, prepare_dose, simulate_dose
 from ptvkit.geometry.boolean import intersection, union
+from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.extent import extent
 from ptvkit.geometry.grid import Grid
+from ptvkit.geometry.phases import Phases
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import grid_around, resampled
@@ -33,19 +35,24 @@ from ptvkit.kernels.level import sample_points
 from ptvkit.kernels.needed import Bounds, Field, Positions
 from ptvkit.margins.lesion_parts import clinical_parts, lesion_parts, planned_parts
 from ptvkit.margins.margin import PATIENT, Margin, as_margin
+from ptvkit.margins.targets import Targets
 from ptvkit.motion.course import BLOCK, Drawn, blocks, draw_block, samples_of
-from ptvkit.motion.coverage import centroid, filled, prepare
+from ptvkit.motion.coverage import filled, prepare
 from ptvkit.motion.estimate import Estimate, share
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import Misses, deepest_of, misses, simulate_coverage
 from ptvkit.request.schema import DoseTable
 from ptvkit.work.dependencies import Node, Reads
-from ptvkit.work.structures import gtv_of, margins_of
+from ptvkit.work.structures import gtv_of, judged_ctv, margins_of, targets_of
 from ptvkit.work.values import course_of, dose_of
 
 CLOSE_MM: Final = 0.1
 """Patients whose needed margin is this close to the PTV's are simulated in full."""
 DRAWS: Final = ("simulation.seed", "simulation.samples", "simulation.patients")
+MADE_FROM: Final = (
+    *(f"targets.{key}" for key in ("ctv", "ptv", "breathing", "breathing_shape", "limit", "avoid", "clearance_mm")),
+    *("targets.lesion", "targets.lesions", "targets.motion"),
+)
 PLAN: Final = ("dose.penumbra_mm", "dose.edge_level", "dose.prescribed_to")
 WORST, CONTAINED = criterion_of("dmin>=0.95"), criterion_of("contained")
 COARSE_MM: Final = 2.5
@@ -63,7 +70,16 @@ def _gtv(reads: Reads) -> Any:
 
 def _gtv_region(reads: Reads) -> Region | None:
     gtv = reads["gtv"]
+    if isinstance(gtv, Phases):
+        found: Region = reads["of_phases"][0].gtv
+        return found
     return None if gtv is None else replace(as_region(gtv), name="GTV")
+
+
+def _of_phases(reads: Reads) -> tuple[Targets, Region]:
+    """Targets of a 4D image, all anew with each change, and the CTV that is displaced."""
+    targets = targets_of(reads.request, reads["gtv"])
+    return targets, judged_ctv(reads.request, reads["gtv"], targets)
 
 
 def _gtv_parts(reads: Reads) -> tuple[Region, ...]:
@@ -83,12 +99,18 @@ def _clinical(reads: Reads) -> tuple[Region, ...]:
 def _ctv(reads: Reads) -> Region:
     if reads["gtv"] is None:
         return filled(StructureRef.parse(str(reads.request.tables.cases.ctv)).read())
+    if isinstance(reads["gtv"], Phases):
+        found: Region = reads["of_phases"][1]
+        return found
     return replace(union(*reads["clinical"]), name="CTV")
 
 
 def _ptv(reads: Reads) -> Region:
     if reads["gtv"] is None:
         return filled(StructureRef.parse(str(reads.request.tables.cases.ptv)).read())
+    if isinstance(reads["gtv"], Phases):
+        found: Region = reads["of_phases"][0].ptv
+        return found
     table, parts = reads.request.tables.targets, reads["clinical"]
     assert table is not None, "a session has [targets]"
     margins = _for_each(margins_of(reads.request, reads["gtv"])[1], len(parts))
@@ -99,7 +121,7 @@ def _ptv(reads: Reads) -> Region:
 def _uniform(reads: Reads) -> float | None:
     """The PTV's margin where it is one number on all sides of all lesions, mm."""
     table = reads.request.tables.targets
-    if reads["gtv"] is None or table is None or table.lesions:
+    if reads["gtv"] is None or isinstance(reads["gtv"], Phases) or table is None or table.lesions:
         return None
     breathing = as_margin(table.breathing, "targets.breathing")
     sides = set((as_margin(table.ptv, "targets.ptv") + breathing).letters.values())
@@ -305,19 +327,20 @@ def _lacking(reads: Reads) -> Floats | None:
 
 
 NODES: Final[Mapping[str, Node]] = {
-    "gtv": Node(make=_gtv, keys=("cases", "targets.lesion"), kept=2),
-    "gtv_region": Node(make=_gtv_region, needs=("gtv",), kept=2),
+    "gtv": Node(make=_gtv, keys=("cases", "targets.lesion", "targets.motion"), kept=2),
+    "of_phases": Node(make=_of_phases, keys=("cases", *MADE_FROM), needs=("gtv",), kept=2),
+    "gtv_region": Node(make=_gtv_region, needs=("gtv", "of_phases"), kept=2),
     "gtv_parts": Node(make=_gtv_parts, needs=("gtv",), kept=2),
     "clinical": Node(
         make=_clinical,
         keys=tuple(f"targets.{key}" for key in ("ctv", "limit", "avoid", "clearance_mm", "lesions")),
         needs=("gtv", "gtv_parts"),
     ),
-    "ctv": Node(make=_ctv, keys=("cases",), needs=("gtv", "clinical")),
+    "ctv": Node(make=_ctv, keys=("cases",), needs=("gtv", "of_phases", "clinical")),
     "ptv": Node(
         make=_ptv,
         keys=("cases", *(f"targets.{key}" for key in ("ptv", "breathing", "breathing_shape", "lesions"))),
-        needs=("gtv", "clinical"),
+        needs=("gtv", "of_phases", "clinical"),
     ),
     "uniform": Node(
         make=_uniform,
@@ -338,7 +361,7 @@ NODES: Final[Mapping[str, Node]] = {
     "organ_cc": Node(make=_organ_cc, needs=("organs_in_ctv", "organs_in_ptv")),
     "course": Node(
         make=lambda reads: course_of(reads.request),
-        keys=("errors", "guidance", "breathing", "simulation.fractions", "simulation.fraction_s"),
+        keys=("errors", "guidance", "breathing", "simulation.fractions", "simulation.fraction_s", "targets.motion"),
     ),
     "turning_centre": Node(make=_turning_centre, needs=("ctv", "course"), by_value=True),
     "draws": Node(make=_draws, keys=DRAWS, needs=("course", "turning_centre"), kept=2),
