@@ -76,8 +76,10 @@ def _gtv_region(reads: Reads) -> Region | None:
     return None if gtv is None else replace(as_region(gtv), name="GTV")
 
 
-def _of_phases(reads: Reads) -> tuple[Targets, Region]:
-    """Targets of a 4D image, all anew with each change, and the CTV that is displaced."""
+def _of_phases(reads: Reads) -> tuple[Targets, Region] | None:
+    """Targets of a 4D image, all anew with each change, and the CTV that is displaced; None without one."""
+    if not isinstance(reads["gtv"], Phases):
+        return None
     targets = targets_of(reads.request, reads["gtv"])
     return targets, judged_ctv(reads.request, reads["gtv"], targets)
 
@@ -328,7 +330,7 @@ def _lacking(reads: Reads) -> Floats | None:
 
 NODES: Final[Mapping[str, Node]] = {
     "gtv": Node(make=_gtv, keys=("cases", "targets.lesion", "targets.motion"), kept=2),
-    "of_phases": Node(make=_of_phases, keys=("cases", *MADE_FROM), needs=("gtv",), kept=2),
+    "of_phases": Node(make=_of_phases, keys=("cases", *MADE_FROM), needs=("gtv",), kept=2, by_value=True),
     "gtv_region": Node(make=_gtv_region, needs=("gtv", "of_phases"), kept=2),
     "gtv_parts": Node(make=_gtv_parts, needs=("gtv",), kept=2),
     "clinical": Node(
