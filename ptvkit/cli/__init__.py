@@ -5,7 +5,21 @@ from typing import Any
 
 import typer
 
-from ptvkit.cli import check, convert, demo, dose, explore, lesions, measure, recipe, run, self_test, simulate, solve, targets
+from ptvkit.cli import (
+    check,
+    convert,
+    demo,
+    dose,
+    explore,
+    lesions,
+    measure,
+    recipe,
+    run,
+    self_test,
+    simulate,
+    solve,
+    targets,
+)
 from ptvkit.cli.declared import command
 from ptvkit.cli.printing import print_json, remark
 from ptvkit.cli.stopping import INTERRUPTED, REFUSED, TERMINATED, Terminated, end_workers, terminable

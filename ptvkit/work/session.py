@@ -30,6 +30,8 @@ REFINED_PATIENTS: Final = 2000
 MISS_LEVELS: Final = (0.5, 0.9, 0.95)
 PLANES: Final[dict[str, int]] = {"axial": 2, "coronal": 1, "sagittal": 0}
 """The patient axis that each plane cuts."""
+REFUSED: Final = ("parts", "treatment", "shape_change")
+"""Tables whose figures a session does not have."""
 STEP_MM: Final = 1.0
 """Spacing on which the levels of structures are sampled for contours, or less where theirs is less."""
 
@@ -95,12 +97,12 @@ class Session:
     Parameters
     ----------
     request : Request, optional
-        Of one case; without one the built-in phantom's GTV. Its number of patients and its precision are not used.
+        Of one case; without one the built-in phantom's GTV. Its number of patients, precision and method are not used.
 
     Raises
     ------
     PtvkitError
-        When the request has several cases, or a key that simulations do not read.
+        When the request has several cases or parts, a change of shape, or a key that simulations do not read.
 
     Examples
     --------
@@ -289,7 +291,11 @@ def _settled(request: Request) -> Request:
     """The request of its only case, with nothing left that is not of one simulation."""
     cases = request.tables.cases
     none = all(one is None for one in (cases.gtv, cases.ctv, cases.ptv, cases.masks, cases.manifest))
-    values = {"simulation.precision": None} | ({"cases.gtv": "phantom:gtv"} if none else {})
+    for key in REFUSED:
+        if request.content.get(key):
+            raise FileError(f"{request.source}: [{key}]: a session has one part, whose shape stays; leave it out")
+    values: dict[str, Any] = {"simulation.precision": None, "simulation.method": None}
+    values |= {"cases.gtv": "phantom:gtv"} if none else {}
     content = {"targets": {}, **request.with_values(values).content}
     return one_case(Request(content=content, source=request.source))[1]
 
@@ -324,7 +330,7 @@ def _figures(values: RequestValues, request: Request) -> SessionFigures:
 
 
 def _moves(course: Course) -> bool:
-    return bool(course.setup) or course.breathing is not None or course.guidance is not None
+    return bool(course.setup or course.breathing or course.guidance or course.intrafraction)
 
 
 def _positions(grid: Grid, axis: int) -> Floats:

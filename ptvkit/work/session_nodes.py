@@ -36,8 +36,9 @@ from ptvkit.kernels.needed import Bounds, Field, Positions
 from ptvkit.margins.lesion_parts import clinical_parts, lesion_parts, planned_parts
 from ptvkit.margins.margin import PATIENT, Margin, as_margin
 from ptvkit.margins.targets import Targets
-from ptvkit.motion.course import BLOCK, Drawn, blocks, draw_block, samples_of
+from ptvkit.motion.course import BLOCK, blocks, draw_block, samples_of
 from ptvkit.motion.coverage import filled, prepare
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.estimate import Estimate, share
 from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import Misses, deepest_of, misses, simulate_coverage
@@ -363,7 +364,15 @@ NODES: Final[Mapping[str, Node]] = {
     "organ_cc": Node(make=_organ_cc, needs=("organs_in_ctv", "organs_in_ptv")),
     "course": Node(
         make=lambda reads: course_of(reads.request),
-        keys=("errors", "guidance", "breathing", "simulation.fractions", "simulation.fraction_s", "targets.motion"),
+        keys=(
+            "errors",
+            "guidance",
+            "breathing",
+            "intrafraction",
+            "simulation.fractions",
+            "simulation.fraction_s",
+            "targets.motion",
+        ),
     ),
     "turning_centre": Node(make=_turning_centre, needs=("ctv", "course"), by_value=True),
     "draws": Node(make=_draws, keys=DRAWS, needs=("course", "turning_centre"), kept=2),

@@ -175,6 +175,12 @@ def test_declarations_name_nodes_without_cycles() -> None:
         ready |= more
 
 
+def test_what_a_session_does_not_have_is_refused(ask: Request) -> None:
+    for key, table in (("shape_change", {"mm_per_day": 1.0}), ("parts", [{"name": "a", "fractions": 2}])):
+        with pytest.raises(PtvkitError, match=key):
+            Session(Request.load({**ask.content, key: table}))
+
+
 def test_a_change_that_is_refused_leaves_the_session_as_it_was(ask: Request) -> None:
     session = Session(ask)
     before = session.request.content
