@@ -72,7 +72,7 @@ def port(ask: Request, tmp_path: Path) -> Iterator[int]:
     with suppress(ConnectionError):  # it has ended where a browser's page was closed
         for path in ("/here/last", "/closed/last"):
             fetched(number, path, method="POST", token=TOKEN)
-    thread.join(20)
+    thread.join(90)  # what is being worked out is waited for
     assert not thread.is_alive()
 
 
