@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptvkit.analysis.needed import (
-    DECIDED_MM,
-    NEVER_MM,
     Judge,
     Plan,
     Population,
     field_of,
     judge_of,
-    needed_by_worst,
-    needed_margins,
+    needs_at,
+    needs_of,
     population_of,
+    room_of,
 )
 from ptvkit.analysis.positions import NONE
 from ptvkit.dose.criteria import Criterion, criterion_of
@@ -31,8 +30,9 @@ from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import grid_around, resampled
 from ptvkit.io.naming import StructureRef
+from ptvkit.kernels.field import Field
 from ptvkit.kernels.level import sample_points
-from ptvkit.kernels.needed import Bounds, Field, Positions
+from ptvkit.kernels.needed import Positions
 from ptvkit.margins.lesion_parts import clinical_parts, lesion_parts, planned_parts
 from ptvkit.margins.margin import PATIENT, Margin, as_margin
 from ptvkit.margins.targets import Targets
@@ -266,9 +266,9 @@ def _reached_by_worst_point(reads: Reads, criterion: Criterion, prescribed_gy: f
     judge = replace(reads["judge"], criterion=criterion, plan=reads["plan"])
     field = reads["ptv_field"] if uniform is None else reads["ctv_field"]
     margin = 0.0 if uniform is None else uniform
-    needed = needed_margins(judge, field, people, at_mm=margin)
-    met = needed <= margin
-    for patient in np.flatnonzero(np.abs(needed - margin) < CLOSE_MM).tolist():
+    met = needs_at(judge, field, people, margin - CLOSE_MM) <= margin - CLOSE_MM
+    close = ~met & (needs_at(judge, field, people, margin + CLOSE_MM) <= margin + CLOSE_MM)
+    for patient in np.flatnonzero(close).tolist():
         block, place = divmod(patient, BLOCK)
         metrics = accumulated(reads["ready_dose"], reads["draws"][block].of_patient(place))[0]
         met[patient] = criterion.metric.of_dose(metrics) >= criterion.level * prescribed_gy - 1e-9
@@ -293,11 +293,18 @@ def _two_ends(shifts_mm: Floats) -> Floats:
     return np.take_along_axis(shifts_mm, which[..., None], axis=2)
 
 
+def _field(reads: Reads, name: str) -> Field:
+    """Distance from a structure's surface, as far as patients need it."""
+    region = reads[name]
+    return field_of(region, room_of(region, [reads["people"]]), reads["deep_mm"])
+
+
 def _coarse_field(reads: Reads) -> Field:
     """Distance from the PTV on a coarse lattice, less what the lattice adds to it on average."""
     ptv, people = reads["ptv"], reads["people"]
     spacing = max(COARSE_MM, min(ptv.grid.spacing_mm))
-    field = field_of(resampled(ptv, grid_around(ptv, PATIENT, spacing)), people, reads["deep_mm"])
+    coarse = resampled(ptv, grid_around(ptv, PATIENT, spacing))
+    field = field_of(coarse, room_of(coarse, [people]), reads["deep_mm"])
     points = ptv.surface_points()[::SURFACE_STEP]
     index = points @ field.to_index[:, :3].T + field.to_index[:, 3]
     offset = np.float32(np.mean(sample_points(field.values, index)))
@@ -308,15 +315,14 @@ def _estimates(reads: Reads) -> tuple[Estimate, Estimate | None]:
     """Share of the patients that are contained, and share that meet a criterion on Dmin, on a coarse lattice."""
     criterion, table = criterion_in(reads), reads.request.tables.dose
     judge, field, count = reads["judge"], reads["coarse_field"], reads.request.tables.simulation.patients
-    bounds = Bounds(NEVER_MM, -DECIDED_MM, DECIDED_MM)
-    depth = needed_by_worst(replace(judge, criterion=CONTAINED), field, reads["ends"], bounds)[0]
+    depth = needs_at(replace(judge, criterion=CONTAINED), field, reads["ends"], 0.0)
     contained = share(int((depth <= 0).sum()), count)
     if criterion.metric.name == CONTAINED.metric.name:
         return contained, contained
     if criterion.metric.name != WORST.metric.name or table is None or table.file is not None or reads["plan"] is None:
         return contained, None
     by_dose = replace(judge, criterion=criterion, plan=reads["plan"])
-    needed = needed_margins(by_dose, field, reads["people"], at_mm=0.0)
+    needed = needs_at(by_dose, field, reads["people"], 0.0)
     return contained, share(int((needed <= 0).sum()), count)
 
 
@@ -326,7 +332,7 @@ def _lacking(reads: Reads) -> Floats | None:
     if criterion.metric.name != WORST.metric.name or table is None or table.file is not None or reads["plan"] is None:
         return None
     judge = replace(reads["judge"], criterion=criterion, plan=reads["plan"])
-    return needed_margins(judge, reads["coarse_field"], reads["people"])
+    return needs_of(judge, reads["coarse_field"], reads["people"], (0.0, 1.0)).middle
 
 
 NODES: Final[Mapping[str, Node]] = {
@@ -383,11 +389,11 @@ NODES: Final[Mapping[str, Node]] = {
     "deep_mm": Node(make=_deep_mm, needs=("plan",), by_value=True),
     "judge": Node(make=_judge, needs=("ctv",), kept=2),
     "ctv_field": Node(
-        make=lambda reads: field_of(reads["ctv"], reads["people"], reads["deep_mm"]),
+        make=lambda reads: _field(reads, "ctv"),
         needs=("ctv", "people", "deep_mm"),
     ),
     "ptv_field": Node(
-        make=lambda reads: field_of(reads["ptv"], reads["people"], reads["deep_mm"]),
+        make=lambda reads: _field(reads, "ptv"),
         needs=("ptv", "people", "deep_mm"),
     ),
     "ready_dose": Node(make=_ready_dose, keys=("dose", "simulation.seed"), needs=("ctv", "ptv", "course"), kept=2),
