@@ -80,6 +80,7 @@ from .request.request import Request
 from .work.lesions import LesionsOutcome, run_lesions
 from .work.results import read_results
 from .work.sensitivity import read_sensitivity
+from .work.session import Session, SessionFigures
 from .work.simulation import SimulationOutcome, run_simulation
 from .work.solve import run_solve
 from .work.study import Outcome, merge_study, run_study
@@ -134,6 +135,8 @@ __all__ = [
     "Residual",
     "Roi",
     "Segment",
+    "Session",
+    "SessionFigures",
     "SetupError",
     "SetupStatistics",
     "ShapeChange",

@@ -5,7 +5,21 @@ from typing import Any
 
 import typer
 
-from ptvkit.cli import check, convert, demo, dose, lesions, measure, recipe, run, self_test, simulate, solve, targets
+from ptvkit.cli import (
+    check,
+    convert,
+    demo,
+    dose,
+    explore,
+    lesions,
+    measure,
+    recipe,
+    run,
+    self_test,
+    simulate,
+    solve,
+    targets,
+)
 from ptvkit.cli.declared import command
 from ptvkit.cli.printing import print_json, remark
 from ptvkit.cli.stopping import INTERRUPTED, REFUSED, TERMINATED, Terminated, end_workers, terminable
@@ -19,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, targets, simulate, solve, run, dose, recipe, lesions, measure, convert, check, self_test):
+for module in (demo, targets, simulate, solve, explore, run, dose, recipe, lesions, measure, convert, check, self_test):
     for name, function, options in module.COMMANDS:
         app.command(name)(command(function, options))
 for name, function, options in (*run.OLD_COMMANDS, *measure.OLD_COMMANDS):

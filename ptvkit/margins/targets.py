@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,7 @@ from ptvkit.display import figure_of, html_of
 from ptvkit.errors import MarginError, PtvkitWarning
 from ptvkit.geometry.boolean import union
 from ptvkit.geometry.box import Box
-from ptvkit.geometry.components import NEIGHBOURS, lesion_sizes, parts
-from ptvkit.geometry.directions import OPPOSITES
+from ptvkit.geometry.components import NEIGHBOURS, lesion_sizes
 from ptvkit.geometry.extent import edges_touched, extent, margins_between, volume_outside_cc
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
@@ -22,14 +21,11 @@ from ptvkit.geometry.phases import Phases
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import LEAST_CC, Region
 from ptvkit.margins.barriers import Structure, same_grid, stay_inside, stay_out
-from ptvkit.margins.expand import dilate, sweep
-from ptvkit.margins.margin import PATIENT, Margin, MarginLike, as_margin
+from ptvkit.margins.lesion_parts import MOST_LESIONS, BreathingShape, clinical_parts, lesion_parts, planned_parts
+from ptvkit.margins.margin import Margin, MarginLike, as_margin
 from ptvkit.margins.phases import MotionTarget, target_of
 
-BreathingShape = Literal["semi_axes", "sweep"]
 PerLesion = MarginLike | Sequence[MarginLike]
-MOST_LESIONS: Final = 100
-"""With more parts than this a segmentation is noisy, and its parts are taken together."""
 UNLIKE_MM: Final = 0.5
 """Difference between the margin that was asked for and the one reached that is worth a warning."""
 
@@ -204,20 +200,15 @@ def make_targets(
         if other is not None:
             same_grid(other, gtv)
     whole = as_region(gtv)
-    starts = _starts(gtv, whole)
+    starts = lesion_parts(gtv, whole)
     ctvs, ptvs = _one_each(ctv, len(starts), "ctv"), _one_each(ptv, len(starts), "ptv")
-    kept = [dilate(start, margin) for start, margin in zip(starts, ctvs, strict=True)]
-    beyond_cc = 0.0
-    cut_cc: dict[str, float] = {}
-    if limit_ctv is not None or avoid:
-        clear, cut_cc = _behind_barriers(kept, limit_ctv, avoid, avoid_clearance_mm)
-        kept = [union(part, start) for part, start in zip(clear, starts, strict=True)]
-        beyond_cc = union(*kept).volume_cc - union(*clear).volume_cc
-    grown = _with_breathing(kept, ptvs, breathing, breathing_shape)
+    grown_ctv = clinical_parts(starts, ctvs, limit_ctv, avoid, avoid_clearance_mm)
+    kept, beyond_cc, cut_cc = grown_ctv.parts, grown_ctv.beyond_cc, dict(grown_ctv.cut_cc)
+    grown = planned_parts(kept, ptvs, breathing, breathing_shape)
     ctv_region, ptv_region = replace(union(*kept), name="CTV"), replace(union(*grown), name="PTV")
     cut_cc |= _outside_image(image, ctv_region, ptv_region)
     if not breathing.is_zero and breathing_shape == "semi_axes":
-        swept = union(*_with_breathing(kept, ptvs, breathing, "sweep"))
+        swept = union(*planned_parts(kept, ptvs, breathing, "sweep"))
         cut_cc["breathing_lack"] = max(0.0, swept.volume_cc - ptv_region.volume_cc)
     each = zip(starts, kept, grown, ctvs, ptvs, strict=True)
     own = [
@@ -257,15 +248,6 @@ def _listed(structures: Structure | Sequence[Structure]) -> tuple[Structure, ...
     return (structures,) if isinstance(structures, Mask | Region) else tuple(structures)
 
 
-def _starts(gtv: Structure, whole: Region) -> tuple[Region, ...]:
-    """The region of each lesion, the largest first; of too many parts the whole."""
-    if isinstance(gtv, Region):
-        return parts(gtv)
-    if not 1 < len(whole.boxes) <= MOST_LESIONS:
-        return (whole,)
-    return tuple(replace(one, name=f"{gtv.name}, lesion {n}") for n, one in enumerate(whole.by_box(), start=1))
-
-
 def _is_listed(margins: PerLesion) -> TypeGuard[Sequence[MarginLike]]:
     """Whether there is a margin for each lesion."""
     return isinstance(margins, Sequence) and not isinstance(margins, str)
@@ -277,34 +259,6 @@ def _one_each(margins: PerLesion, count: int, role: str) -> tuple[Margin, ...]:
     if len(margins) != count:
         raise MarginError(f"{role}: {len(margins)} margins for {count} lesions; give one for each, the largest first")
     return tuple(as_margin(margin, f"{role} of lesion {n}") for n, margin in enumerate(margins, start=1))
-
-
-def _behind_barriers(
-    full: list[Region], limit: Structure | None, avoid: tuple[Structure, ...], clearance_mm: float
-) -> tuple[list[Region], dict[str, float]]:
-    """What the limit and the organs to avoid leave of each part, and the volumes that they take, cm³."""
-    limited = full if limit is None else [stay_inside(part, limit) for part in full]
-    clear = [stay_out(part, avoid, clearance_mm=clearance_mm) for part in limited]
-    volumes = [union(*stage).volume_cc for stage in (full, limited, clear)]
-    return clear, {"ctv_limit": volumes[0] - volumes[1], "ctv_avoid": volumes[1] - volumes[2]}
-
-
-def _with_breathing(
-    ctvs: list[Region], margins: Sequence[Margin], breathing: Margin, shape: BreathingShape
-) -> list[Region]:
-    """The PTVs of CTVs with a margin each, all with one breathing margin."""
-    pairs = zip(ctvs, margins, strict=True)
-    if shape == "sweep":
-        return [_swept(ctv, margin, breathing) for ctv, margin in pairs]
-    return [dilate(ctv, margin + breathing) for ctv, margin in pairs]
-
-
-def _swept(ctv: Region, margin: Margin, breathing: Margin) -> Region:
-    """CTV grown by the margin, then swept along each axis on which breathing has a margin."""
-    region, letters = dilate(ctv, margin), breathing.letters
-    for axis, (plus, minus) in enumerate(OPPOSITES):
-        region = sweep(region, PATIENT[axis], forward_mm=letters[plus], backward_mm=letters[minus])
-    return region
 
 
 def _outside_image(image: Grid | None, ctv: Region, ptv: Region) -> dict[str, float]:

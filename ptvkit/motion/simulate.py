@@ -196,29 +196,49 @@ def by_fraction(ready: Ready, drawn: Drawn) -> list[FractionFigures]:
     lesions = [_reduced(*pair) for pair in zip(samples, extremes, strict=True)]
     if len(lesions) == 1:
         return lesions
-    miss = np.stack([lesion.miss_mm for lesion in lesions])
-    deepest = miss.argmax(axis=0)[None]
+    miss, side = deepest_of([Misses(lesion.miss_mm, lesion.side) for lesion in lesions])
     out = np.any([figures.depth_mm > 0 for figures in samples], axis=0).mean(axis=2)
     together = FractionFigures(
         coverage=np.tensordot(
             ready.volumes_cc / ready.volumes_cc.sum(), np.stack([lesion.coverage for lesion in lesions]), axes=1
         ),
-        miss_mm=np.take_along_axis(miss, deepest, axis=0)[0],
-        side=np.take_along_axis(np.stack([lesion.side for lesion in lesions]), deepest, axis=0)[0],
-        time_out=np.where(miss.max(axis=0) > 0, out, 0.0),
+        miss_mm=miss,
+        side=side,
+        time_out=np.where(miss > 0, out, 0.0),
     )
     return [together, *lesions]
 
 
-def _reduced(samples: Figures, extremes: Depths) -> FractionFigures:
+class Misses(NamedTuple):
+    """Deepest miss of fractions, mm, and its side: arrays (patients, fractions), as in `CoverageResult`."""
+
+    miss_mm: Floats
+    side: NDArray[np.int8]
+
+
+def misses(extremes: Depths) -> Misses:
+    """Misses of one lesion from its depths (patients, fractions, extremes)."""
     worst = extremes.depth_mm.argmax(axis=2)[..., None]
     miss = np.maximum(np.take_along_axis(extremes.depth_mm, worst, axis=2)[..., 0], 0.0)
     side = np.take_along_axis(extremes.side, worst, axis=2)[..., 0]
+    return Misses(miss, np.where(miss > 0, side, -1).astype(np.int8))
+
+
+def deepest_of(lesions: Sequence[Misses]) -> Misses:
+    """The deepest of all lesions' misses."""
+    miss = np.stack([lesion.miss_mm for lesion in lesions])
+    deepest = miss.argmax(axis=0)[None]
+    side = np.stack([lesion.side for lesion in lesions])
+    return Misses(np.take_along_axis(miss, deepest, axis=0)[0], np.take_along_axis(side, deepest, axis=0)[0])
+
+
+def _reduced(samples: Figures, extremes: Depths) -> FractionFigures:
+    miss, side = misses(extremes)
     leaves = miss > 0
     return FractionFigures(
         coverage=np.where(leaves, samples.covered.mean(axis=2), 1.0),
         miss_mm=miss,
-        side=np.where(leaves, side, -1).astype(np.int8),
+        side=side,
         time_out=np.where(leaves, (samples.depth_mm > 0).mean(axis=2), 0.0),
     )
 

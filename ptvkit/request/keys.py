@@ -1,7 +1,7 @@
 """Dotted keys: setting values, listing the keys that are set, and parsing ``KEY=VALUE``."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
@@ -175,6 +175,25 @@ def set_keys(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from set_keys(value, f"{key}.")
         else:
             yield f"{prefix}{key}"
+
+
+def chosen(content: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Content of some dotted keys alone, each with all that is below it.
+
+    Examples
+    --------
+    >>> chosen({"targets": {"ctv": 5, "ptv": {"S": 5}}, "dose": {}, "errors": [{}]}, ["targets.ptv", "errors"])
+    {'targets': {'ptv': {'S': 5}}, 'errors': [{}]}
+    """
+    wanted = set(keys)
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        below = [one.partition(".")[2] for one in wanted if one.startswith(f"{key}.")]
+        if key in wanted:
+            found[key] = value
+        elif below and isinstance(value, Mapping) and (part := chosen(value, below)):
+            found[key] = part
+    return found
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -105,7 +105,7 @@ def targets_of(request: Request, gtv: Region | Mask | Phases, read: Reader = rea
     table = request.tables.targets
     if table is None:
         raise FileError(f"{request.source}: [cases] has a GTV; give [targets] with its margins")
-    ctv, ptv = _margins(request, gtv)
+    ctv, ptv = margins_of(request, gtv)
     return make_targets(
         gtv,
         ctv=ctv,
@@ -126,7 +126,7 @@ def _read_all(names: str | list[str], read: Reader) -> list[Region | Mask]:
     return [read(name) for name in ([names] if isinstance(names, str) else names)]
 
 
-def _margins(request: Request, gtv: Region | Mask | Phases) -> tuple[Margin | list[Margin], Margin | list[Margin]]:
+def margins_of(request: Request, gtv: Region | Mask | Phases) -> tuple[Margin | list[Margin], Margin | list[Margin]]:
     """One margin for all lesions, or one for each where some have their own."""
     table = request.tables.targets
     assert table is not None

@@ -17,10 +17,16 @@ MOST_VALUES: Final = 16
 
 
 class CaseValues:
-    """Values of one case by key, each worked out once; those that were not used for the longest go first."""
+    """Values of one case by key, each worked out once; those that were not used for longest go first.
 
-    def __init__(self) -> None:
-        self._lock = Lock()
+    Parameters
+    ----------
+    most : int
+        Values that are kept.
+    """
+
+    def __init__(self, most: int = MOST_VALUES) -> None:
+        self._lock, self._most = Lock(), most
         self._values: OrderedDict[str, Future[Any]] = OrderedDict()
 
     def get(self, key: str, make: Callable[[], Value]) -> Value:
@@ -28,12 +34,11 @@ class CaseValues:
         with self._lock:
             future = self._values.get(key)
             is_new = future is None
-            if future is not None:
-                self._values.move_to_end(key)
-            else:
-                while len(self._values) >= MOST_VALUES:
+            if future is None:
+                while len(self._values) >= self._most:
                     self._values.popitem(last=False)
                 future = self._values[key] = Future()
+            self._values.move_to_end(key)
         if is_new:
             try:
                 future.set_result(make())

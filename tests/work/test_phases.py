@@ -90,5 +90,12 @@ def test_simulations_of_phases(folder: Path, tmp_path: Path) -> None:
     ask = asked(folder, breathing=breathing, errors=[{"systematic_mm": 1.0}], **quick)
     kept = pk.run_simulation(ask.with_values({"targets.motion": "itv"}), tmp_path / "itv").simulation.result
     lost = pk.run_simulation(ask, tmp_path / "mid").simulation.result
+    session = pk.Session(ask)
+    for motion, result in (("itv", kept), ("mid_ventilation", lost)):
+        session.set("targets.motion", motion)
+        figures = session.figures(60)
+        assert figures.contained == result.contained()
+        assert figures.sides == result.sides
+        assert figures.miss_mm["0.9"] == result.miss_quantile(0.9)
     assert kept.contained().value > 0.9
     assert lost.contained().value < 0.2
