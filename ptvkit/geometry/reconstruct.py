@@ -244,5 +244,6 @@ def _natural_spline(nodes: int, at: Floats) -> Floats:
     first = np.minimum(at.astype(int), nodes - 2)
     t = (at - first)[:, None]
     s = 1.0 - t
-    found: Floats = s * values[first] + t * values[first + 1]
-    return found + ((s**3 - s) * bent[first] + (t**3 - t) * bent[first + 1]) / 6.0
+    straight = s * values[first] + t * values[first + 1]
+    weights: Floats = straight + ((s**3 - s) * bent[first] + (t**3 - t) * bent[first + 1]) / 6.0
+    return weights
