@@ -218,7 +218,7 @@ def _lines(
     where = np.empty(CHUNK, np.int32)
     one = np.empty(1, np.float32)
     before = np.full(nk, -1, np.int32)  # the deepest point of each shift on the line before: likely again
-    # a patch below the best of a chunk comes nearer to it by so much with each line, at most: it is due some lines later
+    # a patch below the best of a chunk comes nearer to it by so much with each line, at most: due some lines later
     nearer = np.float32(2 * STEEPEST * step_mm)
     due = np.zeros(((nk + CHUNK - 1) // CHUNK, len(patches)), np.int32)
     for line in range(start, stop):
