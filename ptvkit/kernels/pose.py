@@ -108,6 +108,7 @@ def deepest_of_shifts(
 
 def share_inside(
     poses: Floats,
+    step_mm: Floats,
     distance: NDArray[np.float32],
     beyond: float,
     points: Floats,
@@ -119,10 +120,13 @@ def share_inside(
     """Share of the points inside {distance < 0} in each wanted pose, 1 in the others.
 
     A point counts in part where the surface passes within half of `width_mm`; patches that lie wholly inside or outside
-    need no look at their points. Distances must be told at least as deep as the patches are wide.
+    need no look at their points, nor do those that have not moved far enough to change: `step_mm` is as for `deepest`.
+    Distances must be told at least as deep as the patches are wide.
     """
     share = np.ones(len(poses))
-    run_in_slices(_share_inside, len(poses), poses, distance, beyond, points, first, patches, width_mm, wanted, share)
+    run_in_slices(
+        _share_inside, len(poses), poses, step_mm, distance, beyond, points, first, patches, width_mm, wanted, share
+    )
     return share
 
 
@@ -322,6 +326,7 @@ def _share_inside(
     start: int,
     stop: int,
     poses: Floats,
+    step_mm: Floats,
     distance: NDArray[np.float32],
     beyond: float,
     points: Floats,
@@ -331,17 +336,47 @@ def _share_inside(
     wanted: NDArray[np.bool_],
     share: Floats,
 ) -> None:
-    for n in range(start, stop):
-        if not wanted[n]:
-            continue
-        total = 0.0
+    n = start
+    while n < stop:
+        end = n + 1
+        while end < stop and step_mm[end] < np.inf:
+            end += 1
+        # patch by patch, so that what poses near each other read stays in the cache
+        share[n:end] = 0.0
         for p in range(len(patches)):
-            centre = _in_pose(poses[n], patches[p, :3], distance, beyond)
-            reach = patches[p, 3] + 0.5 * width + SLACK_MM
-            if centre <= -reach:
-                total += first[p + 1] - first[p]
-            elif centre < reach:
-                for m in range(first[p], first[p + 1]):
-                    here = _in_pose(poses[n], points[m], distance, beyond)
-                    total += min(max(0.5 - here / width, 0.0), 1.0)
-        share[n] = total / len(points)
+            way, until, held = 0.0, -np.inf, 0.0
+            for q in range(n, end):
+                way += STEEPEST * step_mm[q] if q > n else 0.0
+                if not wanted[q]:
+                    continue
+                if way >= until:
+                    held, clear = _held(poses[q], distance, beyond, points, first, patches, width, p)
+                    until = way + clear
+                share[q] += held
+        for q in range(n, end):
+            share[q] = share[q] / len(points) if wanted[q] else 1.0
+        n = end
+
+
+@kernel
+def _held(
+    pose: Floats,
+    distance: NDArray[np.float32],
+    beyond: float,
+    points: Floats,
+    first: NDArray[np.int64],
+    patches: Floats,
+    width: float,
+    p: int,
+) -> tuple[float, float]:
+    """How many points of a patch count, and by how much distances may change until that does."""
+    centre = _in_pose(pose, patches[p, :3], distance, beyond)
+    clear = abs(centre) - (patches[p, 3] + 0.5 * width + SLACK_MM)
+    if clear >= 0:
+        return (float(first[p + 1] - first[p]) if centre < 0 else 0.0), clear
+    total, clear = 0.0, np.inf
+    for m in range(first[p], first[p + 1]):
+        here = _in_pose(pose, points[m], distance, beyond)
+        total += min(max(0.5 - here / width, 0.0), 1.0)
+        clear = min(clear, abs(here) - 0.5 * width)
+    return total, clear

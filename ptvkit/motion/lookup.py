@@ -191,7 +191,7 @@ class Lookup:
             deep, letter = deepest(poses, steps, floor_mm, distance, beyond, *self.surface, slope)
             depth[chosen], side[chosen] = deep, letter
             if covered is not None:
-                covered[chosen] = share_inside(poses, distance, beyond, *self.inner, self.width_mm, deep > 0)
+                covered[chosen] = share_inside(poses, steps, distance, beyond, *self.inner, self.width_mm, deep > 0)
         return Depths(depth.reshape(shape), side.reshape(shape))
 
 
