@@ -222,12 +222,12 @@ def _refined(level: Level, factors: Triple) -> Level:
         if factor > 1:
             nodes = level.shape[axis]
             at = np.arange((nodes - 1) * factor + 1) / factor
-            matrix = _natural_spline(nodes, at).astype(np.float32)
+            matrix = natural_spline(nodes, at).astype(np.float32)
             level = np.moveaxis(combined(matrix, np.moveaxis(level, axis, 0)), 0, axis)
     return np.ascontiguousarray(level)
 
 
-def _natural_spline(nodes: int, at: Floats) -> Floats:
+def natural_spline(nodes: int, at: Floats) -> Floats:
     """Weights (M, N) with which the values at nodes 0 … N − 1 add up to their natural cubic spline at (M,) places.
 
     The second derivatives s solve ``s_(i−1) + 4 s_i + s_(i+1) = 6 (y_(i−1) − 2 y_i + y_(i+1))`` and vanish at both
