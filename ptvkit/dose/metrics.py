@@ -286,7 +286,8 @@ def metrics_of(
         volume_cc=total,
         dmin_gy=least,
         dmax_gy=most,
-        mean_gy=float(inner_gy @ volume_cc) / total,
+        # not by a library whose threads wait for each other, and whose last digits depend on how many they are
+        mean_gy=float((inner_gy * volume_cc).sum()) / total,
         prescription_gy=prescription_gy,
         part_shares=part_shares,
     )
