@@ -96,7 +96,7 @@ class PreparedPhases:
         for lesion in range(len(self.names)):
             whole: list[NDArray[Any]] = []
             for number, own in enumerate(chosen):
-                if not own.any():
+                if not own.any() and own.size:
                     continue
                 turns = None if at.turns is None else at.turns[own]
                 centre = self.centre_mm + self.displacement_mm[number]
