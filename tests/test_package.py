@@ -111,3 +111,20 @@ def test_the_readmes_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     # a ball of 12 mm and 20 mm of margin, 12 mm more superiorly and 18 mm inferiorly: nearly two halves of ellipsoids
     lateral, superior, inferior = 32.0, 44.0, 50.0
     assert ptv.volume_cc == pytest.approx(2 / 3 * np.pi * lateral**2 * (superior + inferior) / 1000, rel=0.05)
+
+
+def test_targets_loads_only_what_it_uses(tmp_path: Path) -> None:
+    write_mask(phantom.mask("lesion_3", phantom.grid()), tmp_path / "gtv.nii.gz")
+    command = ["targets", str(tmp_path / "gtv.nii.gz"), "--ctv", "5", "--ptv", "5", "-o", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-c", f"from ptvkit.cli import main; main({command}); import sys; print('\\n', *sys.modules)"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert {"ptvkit.report.targets_page", "numba", "nibabel"} <= loaded
+    slow = {"interpolate", "ndimage", "optimize", "signal", "spatial", "stats"}
+    slow_parts = {f"scipy.{name}" for name in slow}
+    assert not loaded & (slow_parts | {"matplotlib", "networkx", "pandas", "skimage", "trimesh"})

@@ -13,7 +13,6 @@ from scipy.spatial.distance import cdist
 from skimage.measure import find_contours
 
 from ptvkit.errors import MaskError
-from ptvkit.geometry.components import NEIGHBOURS
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import Region
@@ -129,7 +128,7 @@ def _of_mask(mask: Mask, axis: int) -> Iterator[list[Floats]]:
     pixel = np.asarray(mask.grid.spacing_mm)[in_plane]
     for number, plane in enumerate(np.moveaxis(mask.cropped, axis, 0)):
         outlines = []
-        parts, count = label(np.pad(plane, 1), structure=NEIGHBOURS[1])
+        parts, count = label(np.pad(plane, 1), structure=np.ones((3, 3)))
         for part in range(1, count + 1):
             for contour in find_contours(  # type: ignore[no-untyped-call]
                 (parts == part).astype(float), 0.5, fully_connected="high"

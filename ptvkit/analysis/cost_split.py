@@ -4,10 +4,20 @@ from collections.abc import Container
 
 from ptvkit.kernels.jit import thread_count
 from ptvkit.motion.cost import ALL, Cost
-from ptvkit.motion.course import BLOCK, Course, Seed, blocks, components, root, samples_of
+from ptvkit.motion.course import (
+    BLOCK,
+    Course,
+    Seed,
+    blocks,
+    components,
+    draw_block,
+    draw_breathing,
+    root,
+    samples_of,
+)
 from ptvkit.motion.coverage import Prepared, Structure, prepare
 from ptvkit.motion.result import CoverageResult
-from ptvkit.motion.simulate import Progress, check_size, result_of, run_blocks
+from ptvkit.motion.simulate import FractionFigures, Progress, by_fraction, check_size, in_threads, result_of
 from ptvkit.values import whole
 
 
@@ -58,20 +68,25 @@ def coverage_split(
     runs = 2 * len(names) + 2
     check_size(count * runs, course.fractions, times, 1, "the split")
     ready = prepare(ctv, ptv, course, seed=start) if prepared is None else prepared
-    done = 0
+    kept: list[Container[str]] = [part for name in names for part in ({name}, set(names) - {name})]
+    kept += [names, ()]
 
-    def run(kept: Container[str]) -> CoverageResult:
-        nonlocal done
-        found = []
-        for block in run_blocks(ready, course, list(blocks(count)), start, times, thread_count(), kept):
-            found.append(block)
-            if progress is not None:
-                progress(done * count + min(len(found) * BLOCK, count), runs * count)
-        done += 1
-        return result_of(ready, found, times, start)
+    def one(task: tuple[int, int]) -> list[list[FractionFigures]]:
+        # the breathing, which takes longest to draw, is the same whatever is kept
+        moved = draw_breathing(course, task[0], start, times)
+        drawn = (draw_block(course, *task, start, times, ready.centre_mm, part, moved=moved) for part in kept)
+        return [by_fraction(ready, block) for block in drawn]
 
-    pairs = [(name, run({name}), run(set(names) - {name})) for name in names]
-    return tuple(_cost(*pair) for pair in [*pairs, (ALL, run(names), run(()))])
+    figures: list[list[list[FractionFigures]]] = []
+    for block in in_threads(one, list(blocks(count)), thread_count()):
+        figures.append(block)
+        if progress is not None:
+            progress(runs * min(len(figures) * BLOCK, count), runs * count)
+    results = [result_of(ready, of_run, times, start) for of_run in zip(*figures, strict=True)]
+    return tuple(
+        _cost(name, alone, without)
+        for name, alone, without in zip([*names, ALL], results[::2], results[1::2], strict=True)
+    )
 
 
 def _cost(name: str, alone: CoverageResult, without: CoverageResult) -> Cost:

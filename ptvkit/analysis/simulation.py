@@ -166,5 +166,6 @@ def _course_of(ready: Prepared, course: Course, patient: int, seed: int) -> tupl
     times = PICTURED_TIMES if course.grows else 2
     drawn = draw_block(course, block, BLOCK, seed, times, ready.centre_mm).of_patient(place)
     # each pose worked out: tables do not tell how far inside
-    depth = np.max([figures.depth_mm[0] for figures in ready.figures(drawn, exact=True)], axis=0)
+    every = np.ones(drawn.shifts_mm.shape[:2], bool)
+    depth = np.max([figures.depth_mm for figures in ready.figures(drawn, every, exact=True)], axis=0)
     return drawn, depth

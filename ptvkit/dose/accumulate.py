@@ -20,7 +20,7 @@ from ptvkit.dose.fractions import (
     within_reach,
 )
 from ptvkit.dose.metrics import DoseMetrics, check_covered
-from ptvkit.dose.result import DoseResult, figures_of
+from ptvkit.dose.result import DoseResult, figures_of, kept_metrics
 from ptvkit.dose.simulate import HEADROOM, LEVELS, ROOM, turned_mean, warn_of_edge
 from ptvkit.dose.target import Target
 from ptvkit.motion.course import BLOCK, Course, blocks, draw_block
@@ -211,7 +211,7 @@ def _quantities(target: Target) -> tuple[Quantity, ...]:
 
 
 def _patient(target: Target, found: DoseMetrics, quantity: Quantity, levels_gy: Floats) -> _Patient:
-    figures = figures_of(found, quantity, target.metrics)
+    figures = figures_of(found, kept_metrics(quantity, target.metrics))
     return _Patient(figures, found.volumes_at(levels_gy).astype(np.float32))
 
 
@@ -335,7 +335,7 @@ def _result(target: Target, planned: _Planned, found: Sequence[list[list[_Patien
 def _of_lesion(
     planned: DoseMetrics, quantity: Quantity, levels_gy: Floats, metrics: tuple[str, ...], found: Sequence[_Patient]
 ) -> DoseResult:
-    figures = figures_of(planned, quantity, metrics)
+    figures = figures_of(planned, kept_metrics(quantity, metrics))
     return DoseResult(
         name=planned.name,
         volume_cc=planned.volume_cc,

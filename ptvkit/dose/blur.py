@@ -50,7 +50,7 @@ class Blur:
     def mean(self, points_mm: Floats, shifts_mm: Floats) -> Floats:
         """Mean dose (N,), Gy, of points (N, 3) over displacements (M, 3), mm."""
         if len(shifts_mm) > FEW:
-            density = np.zeros(self.lengths, np.float32)
+            density = np.zeros(self.reach, np.float32)
             if spread_shifts(density, self.reach, self.shift_to_index, shifts_mm):
                 found = self._sampled(density / np.float32(len(shifts_mm)), points_mm)
                 if not np.isnan(found).any():
@@ -58,11 +58,15 @@ class Blur:
         return self.dose.mean_over(points_mm, shifts_mm)
 
     def _sampled(self, density: NDArray[np.float32], points_mm: Floats) -> Floats:
-        product = fft.rfftn(density, overwrite_x=True)
+        # axis by axis: lines that hold no shift, or that nobody reads, are not transformed
+        product = fft.rfft(density, self.lengths[2], axis=2)
+        product = fft.fft(product, self.lengths[1], axis=1, overwrite_x=True)
+        product = fft.fft(product, self.lengths[0], axis=0, overwrite_x=True)
         np.conjugate(product, out=product)
         product *= self.spectrum
-        blurred = fft.irfftn(product, self.lengths, overwrite_x=True)
-        window = np.ascontiguousarray(blurred[tuple(slice(0, n) for n in self.size)])
+        mean = fft.ifft(product, axis=0, overwrite_x=True)[: self.size[0]]
+        mean = fft.ifft(mean, axis=1)[:, : self.size[1]]
+        window = np.ascontiguousarray(fft.irfft(mean, self.lengths[2], axis=2)[..., : self.size[2]])
         return np.maximum(sample_spline(window, self.mean_to_index, points_mm), 0.0)
 
 

@@ -83,8 +83,8 @@ class DoseMetrics:
     def dose_at(self, share: float) -> float:
         """D at a share of the volume, Gy: at least this much is what that share gets; ``dose_at(0.98)`` is D98 %."""
         wanted = number("share", share, least=0.0, most=1.0, error=DoseError)
-        ends = np.r_[self.dmax_gy, self.doses_gy, self.dmin_gy]
-        return float(np.interp(wanted, np.r_[0.0, self.share, 1.0], ends))
+        ends = np.concatenate(([self.dmax_gy], self.doses_gy, [self.dmin_gy]))
+        return float(np.interp(wanted, np.concatenate(([0.0], self.share, [1.0])), ends))
 
     def dose_at_cc(self, volume_cc: float) -> float:
         """D at a volume in cc, Gy; ``dose_at_cc(2)`` is D2cc. The least dose when the structure is no larger."""
@@ -98,8 +98,9 @@ class DoseMetrics:
 
     def volumes_at(self, doses_gy: Floats) -> Floats:
         """`volume_at` for many doses (N,)."""
-        ends = np.r_[self.dmin_gy, self.doses_gy[::-1], self.dmax_gy]
-        found: Floats = np.interp(doses_gy, ends, np.r_[1.0, self.share[::-1], 0.0], right=0.0)
+        ends = np.concatenate(([self.dmin_gy], self.doses_gy[::-1], [self.dmax_gy]))
+        shares = np.concatenate(([1.0], self.share[::-1], [0.0]))
+        found: Floats = np.interp(doses_gy, ends, shares, right=0.0)
         found[doses_gy <= self.dmin_gy] = 1.0
         return found
 
@@ -285,7 +286,8 @@ def metrics_of(
         volume_cc=total,
         dmin_gy=least,
         dmax_gy=most,
-        mean_gy=float(inner_gy @ volume_cc) / total,
+        # not by a library whose threads wait for each other, and whose last digits depend on how many they are
+        mean_gy=float((inner_gy * volume_cc).sum()) / total,
         prescription_gy=prescription_gy,
         part_shares=part_shares,
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.display import figure_of, html_of, line
-from ptvkit.dose.criteria import KEPT, TABLED, Criterion, Entry, criterion_of, metric_named
+from ptvkit.dose.criteria import KEPT, TABLED, Criterion, Entry, Metric, criterion_of, metric_named
 from ptvkit.dose.dose import Quantity
 from ptvkit.dose.metrics import DoseMetrics
 from ptvkit.errors import DoseError
@@ -205,12 +205,21 @@ def _entry_of(column: str) -> Entry | None:
         return metric_named(column).entry
 
 
-def figures_of(found: DoseMetrics, quantity: Quantity = "physical", more: Sequence[str] = ()) -> dict[str, float]:
-    """The metrics that a result keeps, of one patient, and `more` of them; models only of the dose that they are of."""
+def kept_metrics(quantity: Quantity = "physical", more: Sequence[str] = ()) -> dict[str, Metric]:
+    """The metrics that a result keeps, and `more`, by their names in results; models only of the dose they are of."""
     known = [metric_named(name) for name in (*KEPT, *more)]
-    known = [metric for metric in known if quantity == "eqd2" or not metric.entry.is_absolute]
     return {
-        column_of(metric.name, quantity): metric.of_dose(found)
+        column_of(metric.name, quantity): metric
         for metric in known
-        if metric.unit != "share" or metric.entry.is_absolute or found.prescription_gy is not None
+        if quantity == "eqd2" or not metric.entry.is_absolute
+    }
+
+
+def figures_of(found: DoseMetrics, kept: Mapping[str, Metric]) -> dict[str, float]:
+    """The `kept_metrics` of one patient; without a prescription those that need none."""
+    known = found.prescription_gy is not None
+    return {
+        name: metric.of_dose(found)
+        for name, metric in kept.items()
+        if known or metric.unit != "share" or metric.entry.is_absolute
     }

@@ -13,7 +13,7 @@ from ptvkit.dose.dose import Dose, Quantity
 from ptvkit.dose.fractionation import checked_ratio, eqd2_of_fractions
 from ptvkit.dose.metrics import DoseMetrics, check_covered, metrics_of
 from ptvkit.dose.points import Points, points_of
-from ptvkit.dose.result import DoseResult, figures_of
+from ptvkit.dose.result import DoseResult, figures_of, kept_metrics
 from ptvkit.errors import DoseError, PtvkitWarning
 from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.components import parts
@@ -286,9 +286,10 @@ class _Patient(NamedTuple):
 def _block(ready: PreparedDose, drawn: Drawn) -> list[list[_Patient]]:
     """Each patient of a block: the whole target, then each lesion where there are several."""
     quantity: Quantity = "physical" if ready.alpha_beta_gy is None else "eqd2"
+    kept = kept_metrics(quantity)
     return [
         [
-            _Patient(figures_of(one, quantity), one.volumes_at(ready.levels_gy).astype(np.float32))
+            _Patient(figures_of(one, kept), one.volumes_at(ready.levels_gy).astype(np.float32))
             for one in accumulated(ready, drawn.of_patient(number_))
         ]
         for number_ in range(len(drawn.shifts_mm))
@@ -334,7 +335,7 @@ def turned_mean(blur: Blur, away: Floats, centre: Floats, turns: Floats, shifts_
 def _result(ready: PreparedDose, which: int, found: Sequence[_Patient]) -> DoseResult:
     planned = ready.planned[which]
     quantity: Quantity = "physical" if ready.alpha_beta_gy is None else "eqd2"
-    figures = figures_of(planned, quantity)
+    figures = figures_of(planned, kept_metrics(quantity))
     return DoseResult(
         name=planned.name,
         volume_cc=planned.volume_cc,

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ptvkit.geometry.box import Box, level_on
 from ptvkit.geometry.grid import Grid
@@ -128,7 +127,18 @@ def _meet(a: Box, b: Box) -> bool:
     inside = part.level < 0
     if not inside.any() or not others.any():
         return False
-    return bool((inside & ndimage.maximum_filter(others, size=3)).any())
+    return bool((inside & _with_neighbours(others)).any())
+
+
+def _with_neighbours(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True nodes and the 26 around each."""
+    for axis in range(3):
+        along = np.moveaxis(inside, axis, 0)
+        grown = along.copy()
+        grown[1:] |= along[:-1]
+        grown[:-1] |= along[1:]
+        inside = np.moveaxis(grown, 0, axis)
+    return inside
 
 
 def _joined(group: Sequence[Box], most: int = MOST_NODES) -> Box:

@@ -1,19 +1,14 @@
 """The separate parts of a mask or a region: lesions."""
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from ptvkit.errors import MaskError
 from ptvkit.geometry.box import Box
 from ptvkit.geometry.grid import Triple
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.region import Region
-
-NEIGHBOURS: Final = np.ones((3, 3, 3), bool)
-"""Voxels belong together when they share a face, an edge or a corner."""
+from ptvkit.kernels.parts import labelled
 
 
 def lesions(mask: Mask) -> tuple[Mask, ...]:
@@ -47,14 +42,14 @@ def lesions(mask: Mask) -> tuple[Mask, ...]:
 
 def lesion_sizes(mask: Mask) -> list[int]:
     """Number of voxels in each connected part of a mask, the largest first."""
-    labels, _ = ndimage.label(mask.cropped, structure=NEIGHBOURS)
+    labels, _ = labelled(mask.cropped)
     return sorted(np.bincount(labels.reshape(-1))[1:].tolist(), reverse=True)
 
 
 def connected(array: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], Triple]]:
     """Connected parts of an array, the largest first: each cut to its bounding box, and its first index."""
-    labels, _ = ndimage.label(array, structure=NEIGHBOURS)
-    windows = ndimage.find_objects(labels)
+    labels, boxes = labelled(array)
+    windows = [_window(*box) for box in boxes]
     order = np.argsort(-np.bincount(labels.reshape(-1))[1:], kind="stable")
     return [(labels[windows[n]] == n + 1, _triple([s.start for s in windows[n]])) for n in order]
 
@@ -83,15 +78,15 @@ def in_boxes(region: Region) -> Region:
 
 def _pieces(box: Box) -> list[tuple[float, Box]]:
     """The connected parts of a box with the volume of their nodes, mm³."""
-    labels, count = ndimage.label(box.level < 0, structure=NEIGHBOURS)
-    if count == 0:
+    labels, found = labelled(box.level < 0)
+    if not len(found):
         return []
     sizes = (np.bincount(labels.reshape(-1))[1:] * box.grid.voxel_volume_mm3).tolist()
-    if count == 1:
+    if len(found) == 1:
         return [(sizes[0], box)]
     return [
-        (size, _alone(box, labels, label, window))
-        for label, (size, window) in enumerate(zip(sizes, ndimage.find_objects(labels), strict=True), start=1)
+        (size, _alone(box, labels, label, _window(*ends)))
+        for label, (size, ends) in enumerate(zip(sizes, found, strict=True), start=1)
     ]
 
 
@@ -105,6 +100,10 @@ def _alone(box: Box, labels: NDArray[np.integer], label: int, window: tuple[slic
         grid=box.grid.box([s.start for s in room], [s.stop - 1 for s in room]),
     )
     return own.with_room([(3, 3)] * 3)
+
+
+def _window(first: NDArray[np.int64], last: NDArray[np.int64]) -> tuple[slice, ...]:
+    return tuple(slice(a, b + 1) for a, b in zip(first.tolist(), last.tolist(), strict=True))
 
 
 def _triple(index: ArrayLike) -> Triple:

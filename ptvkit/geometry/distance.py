@@ -55,7 +55,11 @@ def signed_distance(
 def _measured(box: Box, outside_mm: float, inside_mm: float, room: Sequence[tuple[int, int]] | None) -> Box:
     spacing = box.grid.spacing_mm
     near = box.with_room(room or [(int(outside_mm / h) + 3,) * 2 for h in spacing])
-    outside = distance_outside(near.level, spacing, outside_mm)
-    inside = distance_outside(np.negative(near.level), spacing, inside_mm)
-    signed = np.where(near.level < 0, -inside, outside)
+    signed = distance_outside(near.level, spacing, outside_mm)
+    own = box.with_room([(2, 2)] * 3)  # no node further out is inside
+    inside = distance_outside(np.negative(own.level), spacing, inside_mm)
+    start = own.grid.offset_in(near.grid)
+    assert start is not None, "both are of one lattice"
+    within = signed[tuple(slice(a, a + n) for a, n in zip(start, own.grid.shape, strict=True))]
+    np.copyto(within, -inside, where=own.level < 0)
     return Box(level=project(signed, near.level, spacing, (inside_mm, outside_mm)), grid=near.grid)

@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from ptvkit.errors import MaskError
 from ptvkit.geometry.box import Box
@@ -27,6 +26,7 @@ from ptvkit.kernels.level import volume_in_cells
 from ptvkit.kernels.smooth import flatten, keep_sides, put_right
 from ptvkit.kernels.spline import combined
 
+Floats = NDArray[np.float64]
 Level = NDArray[np.float32]
 
 REACH_MM: Final = 8.0
@@ -222,6 +222,28 @@ def _refined(level: Level, factors: Triple) -> Level:
         if factor > 1:
             nodes = level.shape[axis]
             at = np.arange((nodes - 1) * factor + 1) / factor
-            matrix = CubicSpline(np.arange(nodes), np.eye(nodes), bc_type="natural")(at).astype(np.float32)
+            matrix = natural_spline(nodes, at).astype(np.float32)
             level = np.moveaxis(combined(matrix, np.moveaxis(level, axis, 0)), 0, axis)
     return np.ascontiguousarray(level)
+
+
+def natural_spline(nodes: int, at: Floats) -> Floats:
+    """Weights (M, N) with which the values at nodes 0 … N − 1 add up to their natural cubic spline at (M,) places.
+
+    The second derivatives s solve ``s_(i−1) + 4 s_i + s_(i+1) = 6 (y_(i−1) − 2 y_i + y_(i+1))`` and vanish at both
+    ends; eliminated line by line, so that the weights do not depend on a library's threads.
+    """
+    values = np.eye(nodes)
+    bent = np.zeros((nodes, nodes))
+    pivot = np.zeros(nodes)
+    for i in range(1, nodes - 1):
+        pivot[i] = 1.0 / (4.0 - pivot[i - 1])
+        bent[i] = (6.0 * (values[i - 1] - 2.0 * values[i] + values[i + 1]) - bent[i - 1]) * pivot[i]
+    for i in range(nodes - 2, 0, -1):
+        bent[i] -= pivot[i] * bent[i + 1]
+    first = np.minimum(at.astype(int), nodes - 2)
+    t = (at - first)[:, None]
+    s = 1.0 - t
+    straight = s * values[first] + t * values[first + 1]
+    weights: Floats = straight + ((s**3 - s) * bent[first] + (t**3 - t) * bent[first + 1]) / 6.0
+    return weights

@@ -42,18 +42,64 @@ def volume_in_cells(level: Level) -> float:
 
 def crossings(level: Level) -> NDArray[np.float64]:
     """Fractional indices (N, 3) where the level changes sign along an edge between neighbouring nodes."""
-    found = []
-    inside = level < 0
-    for axis in range(3):
-        low = np.moveaxis(level, axis, 0)[:-1]
-        high = np.moveaxis(level, axis, 0)[1:]
-        changes = np.moveaxis(inside, axis, 0)
-        where = np.nonzero(changes[:-1] != changes[1:])
-        a, b = low[where].astype(float), high[where].astype(float)
-        index = np.stack([w.astype(float) for w in where], axis=1)
-        index[:, 0] += a / (a - b)
-        found.append(np.insert(index[:, 1:], axis, index[:, 0], axis=1))
-    return np.concatenate(found)
+    count = np.zeros((3, max(level.shape)), np.int64)
+    rows = np.zeros(level.shape[:2], np.int32)
+    _count_crossings(level, count, rows)
+    start = np.cumsum(np.r_[0, count.reshape(-1)])
+    out = np.empty((int(start[-1]), 3))
+    _crossings(level, rows, start[:-1].reshape(count.shape), out)
+    return out
+
+
+@kernel
+def _count_crossings(level: Level, count: NDArray[np.int64], rows: NDArray[np.int32]) -> None:
+    """How many crossings begin at each index, for the edges along each axis, and how many in each row (I, J).
+
+    Each axis has a loop of its own without branches, which the compiler makes wide.
+    """
+    ni, nj, nk = level.shape
+    for i in range(ni):
+        for j in range(nj):
+            here = level[i, j]
+            across = 0
+            if i + 1 < ni:
+                other = level[i + 1, j]
+                for k in range(nk):
+                    across += (here[k] < 0) != (other[k] < 0)
+                count[0, i] += across
+            up = 0
+            if j + 1 < nj:
+                other = level[i, j + 1]
+                for k in range(nk):
+                    up += (here[k] < 0) != (other[k] < 0)
+                count[1, j] += up
+            along = 0
+            for k in range(nk - 1):
+                along += (here[k] < 0) != (here[k + 1] < 0)
+            if along:
+                for k in range(nk - 1):
+                    count[2, k] += (here[k] < 0) != (here[k + 1] < 0)
+            rows[i, j] = across + up + along
+
+
+@kernel
+def _crossings(level: Level, rows: NDArray[np.int32], place: NDArray[np.int64], out: NDArray[np.float64]) -> None:
+    ni, nj, nk = level.shape
+    for i in range(ni):
+        for j in range(nj):
+            if rows[i, j] == 0:
+                continue
+            for k in range(nk):
+                a = np.float64(level[i, j, k])
+                for axis in range(3):
+                    u, v, w = i + (axis == 0), j + (axis == 1), k + (axis == 2)
+                    if u >= ni or v >= nj or w >= nk or (a < 0) == (level[u, v, w] < 0):
+                        continue
+                    at = (i, j, k)[axis]
+                    n = place[axis, at]
+                    place[axis, at] += 1
+                    out[n, 0], out[n, 1], out[n, 2] = i, j, k
+                    out[n, axis] += a / (a - np.float64(level[u, v, w]))
 
 
 @kernel

@@ -12,6 +12,8 @@ from ptvkit.kernels.jit import kernel, run_in_slices
 Floats = NDArray[np.float64]
 CHUNK = 32
 """Shifts on a line that are worked out together."""
+STEEPEST = 1.02
+"""Slope of an interpolated distance, at most."""
 SLACK_MM = 0.5
 """What an interpolated distance may rise above its slope of 1 within a patch."""
 
@@ -98,12 +100,15 @@ def deepest_of_shifts(
     side = np.empty(found.shape, np.int8)
     begin = (first_shift[0] + rows[0] * stride[0], first_shift[1], first_shift[2])
     lines = found.shape[0] * shape[1]
-    run_in_slices(_lines, lines, begin, stride, floor_mm, distance, points, first, patches, to_mm, found, side)
+    across = np.linalg.inv(to_mm)[:2]  # mm, of a step from line to line
+    step_mm = float(np.linalg.norm(across * np.asarray(stride[:2])[:, None], axis=1).max())
+    run_in_slices(_lines, lines, begin, stride, step_mm, floor_mm, distance, points, first, patches, to_mm, found, side)
     return found, side
 
 
 def share_inside(
     poses: Floats,
+    step_mm: Floats,
     distance: NDArray[np.float32],
     beyond: float,
     points: Floats,
@@ -115,10 +120,13 @@ def share_inside(
     """Share of the points inside {distance < 0} in each wanted pose, 1 in the others.
 
     A point counts in part where the surface passes within half of `width_mm`; patches that lie wholly inside or outside
-    need no look at their points. Distances must be told at least as deep as the patches are wide.
+    need no look at their points, nor do those that have not moved far enough to change: `step_mm` is as for `deepest`.
+    Distances must be told at least as deep as the patches are wide.
     """
     share = np.ones(len(poses))
-    run_in_slices(_share_inside, len(poses), poses, distance, beyond, points, first, patches, width_mm, wanted, share)
+    run_in_slices(
+        _share_inside, len(poses), poses, step_mm, distance, beyond, points, first, patches, width_mm, wanted, share
+    )
     return share
 
 
@@ -172,7 +180,7 @@ def _deepest(
             p = likely if turn < 0 else turn
             if turn == likely:
                 continue
-            bound[p] = bound[p] + 1.02 * step if step < np.inf else np.inf
+            bound[p] = bound[p] + STEEPEST * step if step < np.inf else np.inf
             if bound[p] <= best:
                 continue
             centre = _in_pose(pose, patches[p, :3], distance, beyond)
@@ -198,6 +206,7 @@ def _lines(
     stop: int,
     begin: tuple[int, int, int],
     stride: tuple[int, int, int],
+    step_mm: float,
     floor: float,
     distance: NDArray[np.float32],
     points: Floats,
@@ -211,42 +220,56 @@ def _lines(
     here = np.empty(CHUNK, np.float32)
     best = np.empty(CHUNK, np.float32)
     where = np.empty(CHUNK, np.int32)
-    likely = 0
+    one = np.empty(1, np.float32)
+    before = np.full(nk, -1, np.int32)  # the deepest point of each shift on the line before: likely again
+    # a patch below the best of a chunk comes nearer to it by so much with each line, at most: due some lines later
+    nearer = np.float32(2 * STEEPEST * step_mm)
+    due = np.zeros(((nk + CHUNK - 1) // CHUNK, len(patches)), np.int32)
     for line in range(start, stop):
         i, j = line // nj, line % nj
+        if i % 2:  # to and fro, so that the next line is always a neighbour
+            j = nj - 1 - j
         x, y = begin[0] + i * stride[0], begin[1] + j * stride[1]
         for k in range(0, nk, CHUNK):
             z, count = begin[2] + k * stride[2], min(CHUNK, nk - k)
             best[:] = floor
             where[:] = -1
-            for turn in range(-1, len(patches)):
-                p = likely if turn < 0 else turn
-                if turn == likely:
+            for t in range(count):
+                m = before[k + t]
+                if m >= 0:
+                    at = z + t * stride[2]
+                    _along(distance, points[m, 0] + x, points[m, 1] + y, points[m, 2] + at, stride[2], 1, one)
+                    if one[0] > floor:
+                        best[t], where[t] = one[0], m
+            soon = due[k // CHUNK]
+            for p in range(len(patches)):
+                if line < soon[p]:
                     continue
                 _along(distance, patches[p, 0] + x, patches[p, 1] + y, patches[p, 2] + z, stride[2], count, here)
                 room = np.float32(patches[p, 3] + SLACK_MM)
-                wanted = False
+                least = np.float32(np.inf)
                 for t in range(count):
-                    wanted |= here[t] + room > best[t]
-                if not wanted:
+                    least = min(least, best[t] - here[t])
+                if least >= room:
+                    soon[p] = line + 1 + int((least - room) / nearer)
                     continue
                 for m in range(first[p], first[p + 1]):
                     _along(distance, points[m, 0] + x, points[m, 1] + y, points[m, 2] + z, stride[2], count, here)
                     for t in range(count):
-                        deeper = here[t] > best[t]
+                        # of points equally deep the first, in whatever order they are seen
+                        deeper = here[t] > best[t] or (here[t] == best[t] and m < where[t])
                         best[t] = here[t] if deeper else best[t]
                         where[t] = np.int32(m) if deeper else where[t]
             for t in range(count):
                 found[i, j, k + t] = best[t]
                 side[i, j, k + t] = -1
                 m = where[t]
+                before[k + t] = m
                 if m >= 0:
                     at = z + t * stride[2]
                     side[i, j, k + t] = _steepest(
                         distance, points[m, 0] + x, points[m, 1] + y, points[m, 2] + at, floor, to_mm
                     )
-            if where[count // 2] >= 0:
-                likely = np.searchsorted(first, where[count // 2], side="right") - 1
 
 
 @kernel
@@ -303,6 +326,7 @@ def _share_inside(
     start: int,
     stop: int,
     poses: Floats,
+    step_mm: Floats,
     distance: NDArray[np.float32],
     beyond: float,
     points: Floats,
@@ -312,17 +336,47 @@ def _share_inside(
     wanted: NDArray[np.bool_],
     share: Floats,
 ) -> None:
-    for n in range(start, stop):
-        if not wanted[n]:
-            continue
-        total = 0.0
+    n = start
+    while n < stop:
+        end = n + 1
+        while end < stop and step_mm[end] < np.inf:
+            end += 1
+        # patch by patch, so that what poses near each other read stays in the cache
+        share[n:end] = 0.0
         for p in range(len(patches)):
-            centre = _in_pose(poses[n], patches[p, :3], distance, beyond)
-            reach = patches[p, 3] + 0.5 * width + SLACK_MM
-            if centre <= -reach:
-                total += first[p + 1] - first[p]
-            elif centre < reach:
-                for m in range(first[p], first[p + 1]):
-                    here = _in_pose(poses[n], points[m], distance, beyond)
-                    total += min(max(0.5 - here / width, 0.0), 1.0)
-        share[n] = total / len(points)
+            way, until, held = 0.0, -np.inf, 0.0
+            for q in range(n, end):
+                way += STEEPEST * step_mm[q] if q > n else 0.0
+                if not wanted[q]:
+                    continue
+                if way >= until:
+                    held, clear = _held(poses[q], distance, beyond, points, first, patches, width, p)
+                    until = way + clear
+                share[q] += held
+        for q in range(n, end):
+            share[q] = share[q] / len(points) if wanted[q] else 1.0
+        n = end
+
+
+@kernel
+def _held(
+    pose: Floats,
+    distance: NDArray[np.float32],
+    beyond: float,
+    points: Floats,
+    first: NDArray[np.int64],
+    patches: Floats,
+    width: float,
+    p: int,
+) -> tuple[float, float]:
+    """How many points of a patch count, and by how much distances may change until that does."""
+    centre = _in_pose(pose, patches[p, :3], distance, beyond)
+    clear = abs(centre) - (patches[p, 3] + 0.5 * width + SLACK_MM)
+    if clear >= 0:
+        return (float(first[p + 1] - first[p]) if centre < 0 else 0.0), clear
+    total, clear = 0.0, np.inf
+    for m in range(first[p], first[p + 1]):
+        here = _in_pose(pose, points[m], distance, beyond)
+        total += min(max(0.5 - here / width, 0.0), 1.0)
+        clear = min(clear, abs(here) - 0.5 * width)
+    return total, clear

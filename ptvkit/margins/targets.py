@@ -7,19 +7,19 @@ from typing import Any, Final, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ptvkit.display import figure_of, html_of
 from ptvkit.errors import MarginError, PtvkitWarning
 from ptvkit.geometry.boolean import union
 from ptvkit.geometry.box import Box
-from ptvkit.geometry.components import NEIGHBOURS, lesion_sizes
+from ptvkit.geometry.components import lesion_sizes
 from ptvkit.geometry.extent import edges_touched, extent, margins_between, volume_outside_cc
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.phases import Phases
 from ptvkit.geometry.reconstruct import as_region
 from ptvkit.geometry.region import LEAST_CC, Region
+from ptvkit.kernels.parts import labelled
 from ptvkit.margins.barriers import Structure, same_grid, stay_inside, stay_out
 from ptvkit.margins.lesion_parts import MOST_LESIONS, BreathingShape, clinical_parts, lesion_parts, planned_parts
 from ptvkit.margins.margin import Margin, MarginLike, as_margin
@@ -293,7 +293,7 @@ def _homes(region: Region, points_mm: NDArray[np.float64]) -> list[tuple[int, in
         index = np.rint(box.grid.to_index(points_mm)).astype(int)
         within = np.flatnonzero(((index >= 0) & (index < box.grid.shape)).all(axis=1))
         if len(within):
-            labels, _ = ndimage.label(box.level < 0, structure=NEIGHBOURS)
+            labels, _ = labelled(box.level < 0)
             for n, label in zip(within.tolist(), labels[tuple(index[within].T)].tolist(), strict=True):
                 homes[n] = (number, label) if label else homes[n]
     return homes

@@ -191,11 +191,13 @@ def draw_block(
     centre_mm: Floats,
     kept: Container[str] | None = None,
     shared: Mapping[str, tuple[int, int]] | None = None,
+    moved: BreathingDraw | None = None,
 ) -> Drawn:
     """Displacements of one block of patients, the first `patients` of it.
 
     With `kept` only these `components` displace and the others are 0; all random draws stay the same. `shared` names
-    set-up errors whose systematic part is drawn as that of another course: its seed, and the error's place there.
+    set-up errors whose systematic part is drawn as that of another course: its seed, and the error's place there. With
+    `moved` the block's breathing, which `draw_breathing` drew before, is not drawn again.
     """
 
     def stream(*key: int) -> np.random.Generator:
@@ -208,12 +210,9 @@ def draw_block(
         name: np.random.default_rng([other, block, 0, place]) for name, (other, place) in (shared or {}).items()
     }
     parts, turns = _set_up(course, stream, centre_mm, there, elsewhere)
-    moved, drift = None, []
-    if course.breathing is not None:
-        rng = Streams(stream(2, 0), stream(2, 1), stream(2, 2))
-        moved = course.breathing.draw(
-            BLOCK, course.fractions, samples, course.fraction_s, rng, drifts=course.drifts_after_match
-        )
+    drift = []
+    moved = draw_breathing(course, block, seed, samples) if moved is None else moved
+    if moved is not None:
         parts += _breathing_parts(course, moved, there)
         drift.append(Part("breathing drift", "nothing", moved.drift_mm * there(BREATHING), grows=True))
     workload = None
@@ -241,6 +240,16 @@ def draw_block(
         fraction_s=course.fraction_s,
     )
     return drawn if moved is None else replace(drawn, **_waves(moved, patients, course.fraction_s, there(BREATHING)))
+
+
+def draw_breathing(course: Course, block: int, seed: int, samples: int) -> BreathingDraw | None:
+    """Breathing of one block of patients, the same whatever else displaces them; None where nothing breathes."""
+    if course.breathing is None:
+        return None
+    rng = Streams(*(np.random.default_rng([seed, block, 2, which]) for which in range(3)))
+    return course.breathing.draw(
+        BLOCK, course.fractions, samples, course.fraction_s, rng, drifts=course.drifts_after_match
+    )
 
 
 def _waves(moved: BreathingDraw, patients: int, fraction_s: float, there: float) -> dict[str, Any]:

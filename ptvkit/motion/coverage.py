@@ -111,38 +111,36 @@ class Prepared:
     volumes_cc: Floats
     centre_mm: Floats
 
-    def figures(self, drawn: Drawn, *, exact: bool = False) -> list[Figures]:
-        """Each lesion's figures (patients, fractions, samples) at the times that stand for whole fractions.
+    def figures(self, drawn: Drawn, wanted: NDArray[np.bool_], *, exact: bool = False) -> list[Figures]:
+        """Each lesion's figures (N, samples) at the times that stand for whole fractions, of the N wanted fractions.
 
-        With `exact` nothing is looked up, and depths are given also far inside.
+        `wanted` is (patients, fractions). With `exact` nothing is looked up, and depths are given also far inside.
         """
+        shifts, growth = drawn.shifts_of(wanted), None if drawn.growth_mm is None else drawn.growth_mm[wanted]
         if drawn.sample_turns is None and not exact:
-            return [_grown(lesion.translated(drawn.shifts_mm), drawn) for lesion in self.lesions]
-        turned = turned_at(drawn.sample_turns, drawn.shifts_mm)
+            return [_grown(lesion.translated(shifts), growth) for lesion in self.lesions]
+        turned = turned_at(None if drawn.sample_turns is None else drawn.sample_turns[wanted], shifts)
         floor = -INSIDE_MM if exact else None
-        return [
-            _grown(lesion.posed(drawn.shifts_mm, turned, self.centre_mm, floor_mm=floor), drawn)
-            for lesion in self.lesions
-        ]
+        return [_grown(lesion.posed(shifts, turned, self.centre_mm, floor_mm=floor), growth) for lesion in self.lesions]
 
     def extremes(self, drawn: Drawn) -> list[Depths]:
         """Each lesion's depths (patients, fractions, extremes) where the displacement reaches furthest."""
         shifts = drawn.extreme_shifts_mm
         if drawn.extreme_turns is None:
-            return [_grown(lesion.depths(shifts), drawn) for lesion in self.lesions]
+            return [_grown(lesion.depths(shifts), drawn.growth_mm) for lesion in self.lesions]
         turned = turned_at(drawn.extreme_turns, shifts)
-        return [_grown(lesion.posed_depths(shifts, turned, self.centre_mm), drawn) for lesion in self.lesions]
+        return [_grown(lesion.posed_depths(shifts, turned, self.centre_mm), drawn.growth_mm) for lesion in self.lesions]
 
 
-def _grown(figures: Judged, drawn: Drawn) -> Judged:
+def _grown(figures: Judged, growth_mm: Floats | None) -> Judged:
     """Depths of a target whose surface has grown by as much on all sides; coverage stays that of what was planned."""
-    if drawn.growth_mm is None:
+    if growth_mm is None:
         return figures
-    return figures._replace(depth_mm=figures.depth_mm + drawn.growth_mm[:, :, None])
+    return figures._replace(depth_mm=figures.depth_mm + growth_mm[..., None])
 
 
 def turned_at(turns: Floats | None, shifts_mm: Floats) -> Floats:
-    """A rotation (..., 3, 3) for each shift (patients, fractions, T, 3)."""
+    """A rotation (..., 3, 3) for each shift (..., T, 3)."""
     return np.broadcast_to(np.eye(3) if turns is None else turns, (*shifts_mm.shape, 3))
 
 

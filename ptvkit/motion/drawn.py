@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import EllipsisType
 from typing import Any, Final
 
 import numpy as np
@@ -68,10 +69,20 @@ class Drawn:
     @cached_property
     def shifts_mm(self) -> Floats:
         """Displacements (patients, fractions, samples, 3) at the times that stand for the whole of a fraction, mm."""
+        return self._sampled(...)
+
+    def shifts_of(self, fractions: NDArray[np.bool_]) -> Floats:
+        """Displacements as `shifts_mm`, (N, samples, 3), of the fractions in a mask (patients, fractions)."""
+        if self.path is not None or "shifts_mm" in vars(self):
+            return self.shifts_mm[fractions]
+        return self._sampled(fractions)
+
+    def _sampled(self, fractions: NDArray[np.bool_] | EllipsisType) -> Floats:
+        wave = None if self.wave_mm is None else self.wave_mm[fractions]
         if self.time_s is not None:
-            return self._moved(self.time_s / self.fraction_s, self.wave_mm)
+            return self._moved(self.time_s[fractions] / self.fraction_s, wave, fractions)
         share = (np.arange(self.samples) + 0.5) / self.samples
-        return self._moved(np.broadcast_to(share, (*self._shape, self.samples)), self.wave_mm)
+        return self._moved(np.broadcast_to(share, (*self._shape, self.samples))[fractions], wave, fractions)
 
     @cached_property
     def extreme_shifts_mm(self) -> Floats:
@@ -94,16 +105,18 @@ class Drawn:
         patients, fractions, _ = self.parts[0].shift_mm.shape
         return patients, fractions
 
-    def _moved(self, share: Floats, wave_mm: Floats | None) -> Floats:
+    def _moved(
+        self, share: Floats, wave_mm: Floats | None, fractions: NDArray[np.bool_] | EllipsisType = ...
+    ) -> Floats:
         """Displacements at shares (patients, fractions, T) of the fraction; drifts grow in straight lines."""
         total = np.zeros((*share.shape, 3)) if wave_mm is None else wave_mm.copy()
         if self.path is not None and wave_mm is not self.path.path_mm:
             total += self.path.at(share)
         for part in self.parts:
-            if not part.grows:
-                total += part.shift_mm[:, :, None, :]
-            elif part.shift_mm.any():
-                total += part.shift_mm[:, :, None, :] * share[..., None]
+            if not part.shift_mm.any():
+                continue
+            shift = part.shift_mm[fractions][..., None, :]
+            total += shift * share[..., None] if part.grows else shift
         return total
 
     def of_patient(self, number: int) -> "Drawn":

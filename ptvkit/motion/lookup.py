@@ -18,8 +18,12 @@ from ptvkit.motion.tables import SLICE, Cloud, Table, coverage_table, depth_tabl
 
 Floats = NDArray[np.float64]
 
-PATCH_MM: Final = 5.0
+PATCH_MM: Final = 4.0
 """Size of the patches into which points are sorted."""
+SURFACE_SHARE: Final = 1 / 12
+SURFACE_MM: Final = 2.0
+"""Width of the cubes of which one point of the surface is kept: a share of the radius of a ball of the target's volume,
+and the most. Depths lose about .005 mm by it."""
 INNER_POINTS: Final = 20_000
 """Points within the target that stand for its volume where no table can: rotations, and rare far shifts."""
 INSIDE_MM: Final = 8.0
@@ -123,11 +127,13 @@ class Lookup:
 
     def _holding(self, shifts_mm: Floats) -> "Lookup":
         """Itself, or another whose distance reaches as far as these shifts (N, 3)."""
-        low, high = in_nodes(self.distance.grid, shifts_mm.min(axis=0), shifts_mm.max(axis=0))
-        if (low >= self.room[0]).all() and (high <= self.room[1]).all():
+        low, high = shifts_mm.min(axis=0), shifts_mm.max(axis=0)
+        first, last = in_nodes(self.distance.grid, low, high)
+        if (first >= self.room[0]).all() and (last <= self.room[1]).all():
             return self
-        low_mm, high_mm = shifts_mm.min(axis=0), shifts_mm.max(axis=0)
-        return lookup_of(self.ctv, self.ptv, low_mm, high_mm, tables=False, inside_mm=self.inside_mm)
+        reach, points = _reach(low, high), self.surface.points
+        distance = _distance(self.ptv, points, low, high, reach, turns=False, inside_mm=self.inside_mm)
+        return replace(self, distance=distance, reach_mm=1.5 * reach, room=_room_left(distance.grid, points))
 
     def posed(
         self,
@@ -185,7 +191,7 @@ class Lookup:
             deep, letter = deepest(poses, steps, floor_mm, distance, beyond, *self.surface, slope)
             depth[chosen], side[chosen] = deep, letter
             if covered is not None:
-                covered[chosen] = share_inside(poses, distance, beyond, *self.inner, self.width_mm, deep > 0)
+                covered[chosen] = share_inside(poses, steps, distance, beyond, *self.inner, self.width_mm, deep > 0)
         return Depths(depth.reshape(shape), side.reshape(shape))
 
 
@@ -207,37 +213,49 @@ def lookups_of(
 ) -> tuple[Lookup, ...]:
     """Prepare lesions and the PTV that they share; those on one lattice by the same part of it share its distance."""
     low, high = np.asarray(low_mm, float), np.asarray(high_mm, float)
-    reach = float(np.linalg.norm(np.maximum(np.abs(low), np.abs(high)))) + 5.0
-    shared: list[tuple[Region, Region, Region]] = []
-    lookups = []
-    for lesion in lesions:
-        own = ptv_near(lesion, ptv, low - reach, high + reach)
-        ctv = embedded(lesion, [(2, 2)] * 3)
-        same = [s for s in shared if s[0].boxes == own.boxes and s[1].grid.offset_in(ctv.grid) is not None]
-        if not same:
-            planned = on_one_lattice(lesion, own)[1]
-            same = [(own, planned, _distance(planned, low, high, reach, tables=tables, inside_mm=inside_mm))]
-            shared += same
-        _, planned, distance = same[0]
-        inner, width = inner_points(ctv)
-        points = ctv.surface_points()
-        lookup = Lookup(
-            ctv=ctv,
-            ptv=planned,
-            distance=distance,
-            reach_mm=1.5 * reach,
-            room=_room_left(distance.grid, points),
-            surface=in_patches(points),
-            inner=in_patches(inner),
-            width_mm=width,
-            inside_mm=inside_mm,
+    reach = _reach(low, high)
+    lookups: dict[int, Lookup] = {}
+    for planned, group in _sharing(lesions, ptv, low - reach, high + reach):
+        ctvs = {number: embedded(lesions[number], [(2, 2)] * 3) for number in group}
+        points = {number: ctv.surface_points() for number, ctv in ctvs.items()}
+        distance = _distance(
+            planned, np.concatenate(list(points.values())), low, high, reach, turns=not tables, inside_mm=inside_mm
         )
-        if tables:
-            depth, side = depth_table(distance, lookup.surface, low, high, inside_mm=inside_mm)
-            covered = coverage_table(ctv, planned, low, high)
-            lookup = replace(lookup, covered=covered, depth=depth, side=side)
-        lookups.append(lookup)
-    return tuple(lookups)
+        for number, ctv in ctvs.items():
+            inner, width = inner_points(ctv)
+            lookup = Lookup(
+                ctv=ctv,
+                ptv=planned,
+                distance=distance,
+                reach_mm=1.5 * reach,
+                room=_room_left(distance.grid, points[number]),
+                surface=in_patches(_thinned(points[number], ctv)),
+                inner=in_patches(inner),
+                width_mm=width,
+                inside_mm=inside_mm,
+            )
+            lookups[number] = _with_tables(lookup, low, high) if tables else lookup
+    return tuple(lookups[number] for number in range(len(lesions)))
+
+
+def _sharing(lesions: Sequence[Region], ptv: Region, low_mm: Floats, high_mm: Floats) -> list[tuple[Region, list[int]]]:
+    """The parts of a PTV that lesions can meet, each with the numbers of its lesions and on their lattice."""
+    found: list[tuple[Region, Region, list[int]]] = []
+    for number, lesion in enumerate(lesions):
+        own = ptv_near(lesion, ptv, low_mm, high_mm)
+        for near, planned, group in found:
+            if near.boxes == own.boxes and planned.grid.offset_in(lesion.grid) is not None:
+                group.append(number)
+                break
+        else:
+            found.append((own, on_one_lattice(lesion, own)[1], [number]))
+    return [(planned, group) for _, planned, group in found]
+
+
+def _with_tables(lookup: Lookup, low: Floats, high: Floats) -> Lookup:
+    depth, side = depth_table(lookup.distance, lookup.surface, low, high, inside_mm=lookup.inside_mm)
+    covered = coverage_table(lookup.ctv, lookup.ptv, low, high)
+    return replace(lookup, covered=covered, depth=depth, side=side)
 
 
 def ptv_near(lesion: Region, ptv: Region, low_mm: Floats, high_mm: Floats) -> Region:
@@ -246,25 +264,38 @@ def ptv_near(lesion: Region, ptv: Region, low_mm: Floats, high_mm: Floats) -> Re
     return around(ptv, points.min(axis=0) + low_mm, points.max(axis=0) + high_mm)
 
 
-def _distance(planned: Region, low: Floats, high: Floats, reach: float, *, tables: bool, inside_mm: float) -> Region:
-    """The PTV with its true signed distance as level, with room for displacements."""
-    source, room = planned, _room(planned.grid, low, high, reach, tables=tables)
+def _reach(low_mm: Floats, high_mm: Floats) -> float:
+    """How far a box of shifts reaches, and some more, mm."""
+    return float(np.linalg.norm(np.maximum(np.abs(low_mm), np.abs(high_mm)))) + 5.0
+
+
+def _distance(
+    planned: Region, points: Floats, low: Floats, high: Floats, reach: float, *, turns: bool, inside_mm: float
+) -> Region:
+    """The PTV with its true signed distance as level, with room for displacements of a target's points (N, 3)."""
+    source, room = planned, _room(planned, points, low, high, reach, turns=turns)
     if nodes_with(planned, room) > MOST_NODES:
         source = coarser(planned)
-        room = _room(source.grid, low, high, reach, tables=tables)
+        room = _room(source, points, low, high, reach, turns=turns)
     return signed_distance(source, outside_mm=1.5 * reach, inside_mm=INSIDE_MM + inside_mm, room=room)
 
 
-def _room(grid: Grid, low_mm: Floats, high_mm: Floats, reach_mm: float, *, tables: bool) -> list[tuple[int, int]]:
-    """Nodes around the PTV that shifts between two corners need, and some more for those that get further.
+def _room(
+    planned: Region, points: Floats, low_mm: Floats, high_mm: Floats, reach_mm: float, *, turns: bool
+) -> list[tuple[int, int]]:
+    """Nodes around the PTV that points need which shift between two corners, and some more for those that get further.
 
-    Without tables the target may turn, and gets the whole reach on each side.
+    A target that turns gets the whole reach on each side of the PTV.
     """
-    if not tables:
+    grid, box = planned.grid, planned.inside_box
+    assert box is not None, "a PTV that is prepared is not empty"
+    if turns:
         return [(int(reach_mm / h) + 3,) * 2 for h in grid.spacing_mm]
     low, high = in_nodes(grid, low_mm - BEYOND * (high_mm - low_mm), high_mm + BEYOND * (high_mm - low_mm))
     more = BEYOND_MM / np.asarray(grid.spacing_mm)
-    below, above = (np.ceil(np.maximum(one, 0.0) + more).astype(int) + 3 for one in (-low, high))
+    index = grid.to_index(points)
+    low, high = box[0] - (index.min(axis=0) + low), index.max(axis=0) + high - box[1]
+    below, above = (np.maximum(np.ceil(one + more).astype(int) + 3, 2) for one in (low, high))
     return list(zip(below.tolist(), above.tolist(), strict=True))
 
 
@@ -299,11 +330,22 @@ def on_one_lattice(ctv: Region, ptv: Region) -> tuple[Region, Region]:
     return embedded(ctv, [(2, 2)] * 3), embedded(ptv, [(2, 2)] * 3)
 
 
+def _thinned(points: Floats, ctv: Region) -> Floats:
+    """The outermost point of the surface in each small cube; all of a target so small that each counts."""
+    width = min(SURFACE_MM, SURFACE_SHARE * float(ctv.volume_cc * 750 / np.pi) ** (1 / 3))
+    if width <= min(ctv.grid.spacing_mm):
+        return points
+    slope = np.stack([ctv.sample(points + step) - ctv.sample(points - step) for step in 0.5 * np.eye(3)], axis=1)
+    _, cube = np.unique(_cubes(points, width), return_inverse=True)
+    outward = np.stack([np.bincount(cube, slope[:, axis]) for axis in range(3)], axis=1)
+    # the outermost point of each cube: of an edge or a tip that which lies on it
+    order = np.lexsort((-np.einsum("na,na->n", points, outward[cube]), cube))
+    return points[np.sort(order[np.r_[True, np.diff(cube[order]) > 0]])]
+
+
 def in_patches(points: Floats) -> Cloud:
     """Points ordered by the cubes that they lie in."""
-    cell = np.floor((points - points.min(axis=0)) / PATCH_MM).astype(np.int64)
-    size = cell.max(axis=0) + 1
-    key = (cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
+    key = _cubes(points, PATCH_MM)
     order = np.argsort(key, kind="stable")
     points, key = np.ascontiguousarray(points[order]), key[order]
     first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
@@ -312,6 +354,14 @@ def in_patches(points: Floats) -> Cloud:
     away = np.linalg.norm(points - np.repeat(centre, count, axis=0), axis=1)
     patches = np.column_stack([centre, np.maximum.reduceat(away, first)])
     return Cloud(points, np.r_[first, len(points)].astype(np.int64), patches)
+
+
+def _cubes(points: Floats, width: float) -> NDArray[np.int64]:
+    """Number (N,) of the cube that each point lies in."""
+    cell = np.floor((points - points.min(axis=0)) / width).astype(np.int64)
+    size = cell.max(axis=0) + 1
+    number: NDArray[np.int64] = (cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
+    return number
 
 
 def inner_points(ctv: Region) -> tuple[Floats, float]:

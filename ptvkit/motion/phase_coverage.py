@@ -61,9 +61,11 @@ class PreparedPhases:
         """Those of the first phase; each phase has as many."""
         return self.of_phase[0]
 
-    def figures(self, drawn: Drawn) -> list[Figures]:
-        """Each lesion's figures (patients, fractions, samples) at the times that stand for whole fractions."""
-        at = self._instants(drawn, drawn.wave_mm, drawn.shifts_mm, drawn.sample_turns)
+    def figures(self, drawn: Drawn, wanted: NDArray[np.bool_]) -> list[Figures]:
+        """Each lesion's figures (N, samples) at the times that stand for whole fractions, of the N wanted fractions."""
+        every = self._instants(drawn, drawn.wave_mm, drawn.shifts_mm, drawn.sample_turns)
+        turning = None if every.turns is None else every.turns[wanted]
+        at = Instants(every.phase[wanted], every.shift_mm[wanted], turning)
 
         def of(lookup: Lookup, shifts: Floats, turns: Floats | None, centre: Floats) -> tuple[NDArray[Any], ...]:
             if turns is None:
@@ -94,7 +96,7 @@ class PreparedPhases:
         for lesion in range(len(self.names)):
             whole: list[NDArray[Any]] = []
             for number, own in enumerate(chosen):
-                if not own.any():
+                if not own.any() and own.size:
                     continue
                 turns = None if at.turns is None else at.turns[own]
                 centre = self.centre_mm + self.displacement_mm[number]

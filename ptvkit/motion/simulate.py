@@ -192,19 +192,23 @@ def by_fraction(ready: Ready, drawn: Drawn) -> list[FractionFigures]:
 
     Depths come from the extremes of each fraction, averages over time from its samples.
     """
-    samples, extremes = ready.figures(drawn), ready.extremes(drawn)
-    lesions = [_reduced(*pair) for pair in zip(samples, extremes, strict=True)]
+    extremes = ready.extremes(drawn)
+    leaves = np.any([lesion.depth_mm.max(axis=2) > 0 for lesion in extremes], axis=0)
+    # a fraction whose extremes stay inside needs no look at its other times
+    samples = ready.figures(drawn, leaves)
+    lesions = [_reduced(*pair, leaves) for pair in zip(samples, extremes, strict=True)]
     if len(lesions) == 1:
         return lesions
     miss, side = deepest_of([Misses(lesion.miss_mm, lesion.side) for lesion in lesions])
-    out = np.any([figures.depth_mm > 0 for figures in samples], axis=0).mean(axis=2)
+    out = np.zeros(leaves.shape)
+    out[leaves] = np.any([figures.depth_mm > 0 for figures in samples], axis=0).mean(axis=1)
     together = FractionFigures(
         coverage=np.tensordot(
             ready.volumes_cc / ready.volumes_cc.sum(), np.stack([lesion.coverage for lesion in lesions]), axes=1
         ),
         miss_mm=miss,
         side=side,
-        time_out=np.where(miss > 0, out, 0.0),
+        time_out=out,
     )
     return [together, *lesions]
 
@@ -232,14 +236,17 @@ def deepest_of(lesions: Sequence[Misses]) -> Misses:
     return Misses(np.take_along_axis(miss, deepest, axis=0)[0], np.take_along_axis(side, deepest, axis=0)[0])
 
 
-def _reduced(samples: Figures, extremes: Depths) -> FractionFigures:
+def _reduced(samples: Figures, extremes: Depths, looked_at: NDArray[np.bool_]) -> FractionFigures:
+    """Figures (patients, fractions) of one lesion, from its extremes and the samples of some fractions."""
     miss, side = misses(extremes)
     leaves = miss > 0
+    covered, out = np.ones(miss.shape), np.zeros(miss.shape)
+    covered[looked_at], out[looked_at] = samples.covered.mean(axis=1), (samples.depth_mm > 0).mean(axis=1)
     return FractionFigures(
-        coverage=np.where(leaves, samples.covered.mean(axis=2), 1.0),
+        coverage=np.where(leaves, covered, 1.0),
         miss_mm=miss,
         side=side,
-        time_out=np.where(leaves, (samples.depth_mm > 0).mean(axis=2), 0.0),
+        time_out=np.where(leaves, out, 0.0),
     )
 
 

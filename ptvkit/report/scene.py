@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ptvkit.geometry.directions import OPPOSITES
 from ptvkit.geometry.extent import extent
@@ -106,6 +105,8 @@ def _codes(region: Region, grid: Grid) -> NDArray[np.int8]:
 
 def _on_grid(image: NDArray[np.generic], source: Grid, grid: Grid) -> NDArray[np.int16]:
     """CT numbers at the grid's nodes; those of air beyond the image."""
+    from scipy import ndimage  # slow to load, and only an image needs it
+
     matrix = np.linalg.inv(source.affine) @ grid.affine
     values = ndimage.affine_transform(
         np.asarray(image, np.float32), matrix[:3, :3], matrix[:3, 3], grid.shape, order=1, cval=-1024.0

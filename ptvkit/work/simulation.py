@@ -21,6 +21,7 @@ from ptvkit.io.nifti import read_image
 from ptvkit.io.provenance import Provenance
 from ptvkit.io.requests import InputFiles, write_request
 from ptvkit.margins.between import HeldMargin, margin_between
+from ptvkit.motion.coverage import filled
 from ptvkit.request.cases import cases_of
 from ptvkit.request.request import Consumer, Request
 from ptvkit.work.patients import PATIENTS, write_patients
@@ -193,6 +194,7 @@ def _simulated(
         notes = (*notes, text)
     if course.shape_change is not None:
         notes = (*notes, course.shape_change.summary(course.fractions))
+    ctv, ptv = filled(ctv), filled(ptv)  # their surfaces are found once for all that follows
     stages = [] if progress is None else [progress]
     if ask.method == "exact":
         notes = (*notes, EXACT_NOTE)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.interpolate import CubicSpline
 
 from benchmarks.surfaces import KINDS, sampled
 from benchmarks.truth import level as true_level
@@ -14,7 +15,7 @@ from ptvkit.geometry.components import lesions, parts
 from ptvkit.geometry.extent import extent
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
-from ptvkit.geometry.reconstruct import region_from_mask
+from ptvkit.geometry.reconstruct import natural_spline, region_from_mask
 from tests.conftest import AXES
 
 SPACINGS = [(1.0, 2.0, 3.0), (0.6, 0.6, 5.0), (1.0, 1.0, 1.0), (3.0, 2.5, 3.0)]
@@ -138,3 +139,10 @@ def test_surface_error(slice_mm: float) -> None:
     assert abs(np.mean(means)) < mean
     assert np.abs(means).max() < 2.5 * mean
     assert np.mean(p95) < spread
+
+
+@pytest.mark.parametrize(("nodes", "factor"), [(2, 3), (3, 2), (9, 5), (40, 3)])
+def test_natural_spline_is_the_one_through_the_nodes(nodes: int, factor: int) -> None:
+    at = np.arange((nodes - 1) * factor + 1) / factor
+    expected = CubicSpline(np.arange(nodes), np.eye(nodes), bc_type="natural")(at)
+    np.testing.assert_allclose(natural_spline(nodes, at), expected, atol=1e-14)

@@ -137,10 +137,18 @@ def test_deepest_and_share_are_those_of_all_points(seed: int) -> None:
         gain = {s: np.nan_to_num(twin(best + step), nan=beyond)[0] for s, step in steps.items()}
         if np.isfinite(twin(best)).all() and max(gain.values()) < beyond:
             assert gain[letters[side[n]]] > max(gain.values()) - 0.08
-    share = share_inside(poses, level, beyond, points, first, patches, 1.5, out)
+    share = share_inside(poses, unknown, level, beyond, points, first, patches, 1.5, out)
     expected = np.clip(0.5 - values / 1.5, 0, 1).mean(axis=1)
     np.testing.assert_allclose(share[out], expected[out], atol=1e-6)
     assert (share[~out] == 1).all()
+    # poses of one rotation, in short steps: what is known to stay the same is not worked out again
+    walked, steps = rng.normal(size=(40, 3)).cumsum(axis=0) * 0.3, np.full(40, np.inf)
+    steps[1:] = np.linalg.norm(np.diff(walked, axis=0), axis=1)
+    steps[20] = np.inf
+    poses[..., :3] = poses[:1, :, :3]
+    poses[..., 3] = walked @ to_index[:, :3].T + to_index[:, 3]
+    shares = [share_inside(poses, s, level, beyond, points, first, patches, 1.5, out) for s in (steps, unknown)]
+    np.testing.assert_array_equal(*shares)
 
 
 @pytest.mark.parametrize("seed", range(3))

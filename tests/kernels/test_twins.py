@@ -11,6 +11,7 @@ from scipy import ndimage
 from ptvkit.kernels.envelope import crossing_cost, spread
 from ptvkit.kernels.gauge import SemiAxes, gauge_cost, grown
 from ptvkit.kernels.level import crossings, sample_points, volume_in_cells
+from ptvkit.kernels.parts import labelled
 from ptvkit.kernels.smooth import flatten, put_right
 from ptvkit.kernels.stamp import stamp
 
@@ -167,3 +168,14 @@ def test_several_callers_at_once() -> None:
         found = list(pool.map(lambda level: grown(level, semi_axes, (1.0, 1.0, 1.0)), levels))
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("share", "seed"), [(0.02, 1), (0.1, 2), (0.2, 3), (0.6, 4)])
+def test_parts_are_numbered_in_the_order_of_their_first_voxels(share: float, seed: int) -> None:
+    array = np.random.default_rng(seed).random((17, 19, 23)) < share
+    expected, count = ndimage.label(array, structure=np.ones((3, 3, 3)))
+    found, boxes = labelled(array)
+    np.testing.assert_array_equal(found, expected)
+    assert len(boxes) == count
+    windows = [[[s.start for s in window], [s.stop - 1 for s in window]] for window in ndimage.find_objects(expected)]
+    np.testing.assert_array_equal(boxes, windows)

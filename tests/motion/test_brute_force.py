@@ -80,8 +80,8 @@ def test_points_moved_one_by_one(turn_deg: float) -> None:
     breathing = pk.Breathing.lujan(amplitude_mm=(1, 4, 12), inhale=(1, 1, -1), reference="time_mean", lag=(0, 0.2, 0))
     course = Course(setup=[error], breathing=breathing, fractions=2)
     drawn = sample_course(course, patients=5, seed=3, samples=4, centre_mm=CENTRE)
-    found = prepare(ctv, ptv, course).figures(drawn)[0]
-    covered, depth = one_by_one(drawn)
+    found = prepare(ctv, ptv, course).figures(drawn, np.ones((5, 2), bool))[0]
+    covered, depth = (one.reshape(10, 4) for one in one_by_one(drawn))
     np.testing.assert_allclose(found.covered, covered, atol=0.003)
     out = depth > 0
     assert 0.2 < out.mean() < 0.95
