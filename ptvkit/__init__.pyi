@@ -2,11 +2,13 @@ from . import phantom as phantom
 from . import recipes as recipes
 from .analysis.cost_split import coverage_split
 from .analysis.lesion_change import LesionChange, LesionComparison, compare_lesions, recist_response
+from .analysis.needed import Plan
 from .analysis.personal import PersonalMargin, personal_margin
 from .analysis.protocols import BeamTime, ProtocolRow, beam_time, compare_protocols
 from .analysis.recipe_check import RecipeCheck, check_recipe
 from .analysis.solution import Solution, Trial
 from .analysis.solve import solve_margin
+from .analysis.strategies import Comparison, Strategy, compare_strategies
 from .dose.biology import Clonogens, Lyman, TumourControl, geud, ntcp, tcp
 from .dose.conformal import conformal_dose
 from .dose.dose import Dose
@@ -65,6 +67,11 @@ from .motion.exact.derivatives import Derivatives
 from .motion.exact.result import ExactCoverage
 from .motion.guidance import ImageGuidance
 from .motion.intrafraction import Intrafraction
+from .motion.management.breath_hold import BreathHold
+from .motion.management.compression import Compression
+from .motion.management.figures import BeamFigures, beam_figures
+from .motion.management.gate import Gate
+from .motion.management.tracking import Tracking
 from .motion.maps import ProbabilityMaps, probability_maps
 from .motion.population import SetupStatistics, setup_statistics
 from .motion.presets import breathing_presets
@@ -77,6 +84,7 @@ from .motion.trajectory import Trajectory
 from .motion.variation import Variation
 from .request.limits import read_limits
 from .request.request import Request
+from .work.compare import CompareOutcome, run_compare
 from .work.lesions import LesionsOutcome, run_lesions
 from .work.results import read_results
 from .work.sensitivity import read_sensitivity
@@ -87,9 +95,14 @@ from .work.study import Outcome, merge_study, run_study
 from .work.targets import TargetsOutcome, run_targets
 
 __all__ = [
+    "BeamFigures",
     "BeamTime",
+    "BreathHold",
     "Breathing",
     "Clonogens",
+    "CompareOutcome",
+    "Comparison",
+    "Compression",
     "Conformity",
     "Cost",
     "Course",
@@ -104,6 +117,7 @@ __all__ = [
     "Estimate",
     "ExactCoverage",
     "FileError",
+    "Gate",
     "Grid",
     "GridError",
     "HeldMargin",
@@ -125,6 +139,7 @@ __all__ = [
     "Part",
     "PersonalMargin",
     "Phases",
+    "Plan",
     "ProbabilityMaps",
     "ProtocolRow",
     "PtvkitError",
@@ -142,14 +157,17 @@ __all__ = [
     "ShapeChange",
     "SimulationOutcome",
     "Solution",
+    "Strategy",
     "Targets",
     "TargetsOutcome",
     "TraceStatistics",
+    "Tracking",
     "Trajectory",
     "Trial",
     "TumourControl",
     "Variation",
     "as_mask",
+    "beam_figures",
     "beam_time",
     "bed",
     "breathing_presets",
@@ -157,6 +175,7 @@ __all__ = [
     "check_recipe",
     "compare_lesions",
     "compare_protocols",
+    "compare_strategies",
     "conformal_dose",
     "conformity",
     "contract",
@@ -212,6 +231,7 @@ __all__ = [
     "register_adapter",
     "residual_errors",
     "ring",
+    "run_compare",
     "run_lesions",
     "run_simulation",
     "run_solve",

@@ -42,7 +42,7 @@ def positions_of(
     """
 
     def one(task: tuple[int, int]) -> Positions:
-        drawn = draw_block(course, *task, seed, samples, centre_mm)
+        drawn = draw_block(course, *task, seed, samples, centre_mm, extremes=extremes)
         if drawn.wave_turns_rad is not None:
             return _each_time(drawn, extremes=extremes)
         if smooth:

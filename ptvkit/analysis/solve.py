@@ -179,7 +179,7 @@ def prepared_target(
         As `solve_margin`.
     """
     target = filled(ctv)
-    judge = _judge(target, criterion, plan)
+    judge = checked_judge(target, criterion, plan)
     if not courses or judge.criterion.metric.name == "contained":
         return PreparedTarget(target=target, judge=judge)
     least, most = shift_range(courses, root(seed), judge.centre_mm)
@@ -246,7 +246,7 @@ class _Answer:
     margin_mm: float = 0.0
 
 
-def _judge(target: Region, text: str, plan: Plan) -> Judge:
+def checked_judge(target: Region, text: str, plan: Plan) -> Judge:
     """What the criterion asks of a target.
 
     Raises

@@ -7,6 +7,7 @@ import typer
 
 from ptvkit.cli import (
     check,
+    compare,
     convert,
     demo,
     dose,
@@ -33,7 +34,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, targets, simulate, solve, explore, run, dose, recipe, lesions, measure, convert, check, self_test):
+for module in (
+    demo,
+    targets,
+    simulate,
+    solve,
+    compare,
+    explore,
+    run,
+    dose,
+    recipe,
+    lesions,
+    measure,
+    convert,
+    check,
+    self_test,
+):
     for name, function, options in module.COMMANDS:
         app.command(name)(command(function, options))
 for name, function, options in (*run.OLD_COMMANDS, *measure.OLD_COMMANDS):

@@ -59,6 +59,13 @@ REFERENCE: Final = option(
     "breathing.reference",
     value=triple_or_word,
 )
+MANAGEMENT: Final = option(
+    "--management",
+    "gate, breath_hold, tracking, compression, or none; its numbers by --set management.KEY=VALUE.",
+    "management.kind",
+    metavar="KIND",
+    panel="Breathing",
+)
 AMPLITUDE: Final = option(
     "--amplitude",
     "Breathing amplitude, peak to peak, LR,AP,SI in mm.",
@@ -98,7 +105,7 @@ SCALE: Final = option(
     metavar="LR,AP,SI",
     panel="Breathing",
 )
-BREATHING: Final = (AMPLITUDE, INHALE, PERIOD, TRACE, AXES, POSITION, SCALE)
+BREATHING: Final = (AMPLITUDE, INHALE, PERIOD, TRACE, AXES, POSITION, SCALE, MANAGEMENT)
 FRACTIONS: Final = option("--fractions", "Fractions of each course.", "simulation.fractions", kind=int)
 PATIENTS: Final = option("--patients", "Patients to simulate.", "simulation.patients", kind=int)
 SAMPLES: Final = option("--samples", "Times within each fraction.", "simulation.samples", kind=int, panel="Simulation")

@@ -44,6 +44,7 @@ OPTIONS: Final = (
     ),
     option("--axes", "The trace's axes: IEC61217, or letters such as RAS.", panel="Breathing"),
     option("--patient-position", "For IEC61217: HFS, HFP, FFS, …", panel="Breathing"),
+    groups.MANAGEMENT,
     groups.PENUMBRA,
     groups.EDGE_LEVEL,
     groups.SAMPLES,

@@ -25,6 +25,7 @@ TABLE_SCHEMAS: Final = {
     "lesions.csv": "ptvkit-lesions-table/1",
     "results.csv": "ptvkit-results-table/1",
     "sensitivity.csv": "ptvkit-sensitivity-table/1",
+    "strategies.csv": "ptvkit-strategies-table/1",
     "tornado.csv": "ptvkit-tornado-table/1",
     "treatment.csv": "ptvkit-treatment-table/1",
 }

@@ -57,11 +57,13 @@ def _cycle_wave(
                 k += 1
             begin = end[row, k - 1] if k > 0 else 0.0
             passed = (t - begin) / (end[row, k] - begin)
+            of, power = k, 0.0
             for axis in range(3):
-                share = passed - lag[axis]
-                of = k if share >= 0 or k == 0 else k - 1
-                u = np.sin(np.pi * share) ** 2
-                power = u
-                for _ in range(n - 1):
-                    power *= u
+                if axis == 0 or lag[axis] != lag[axis - 1]:  # axes that do not lag apart share their sine
+                    share = passed - lag[axis]
+                    of = k if share >= 0 or k == 0 else k - 1
+                    u = np.sin(np.pi * share) ** 2
+                    power = u
+                    for _ in range(n - 1):
+                        power *= u
                 out[row, s, axis] = amplitude[row, axis] * scale[row, of] * power + base[row, of, axis]

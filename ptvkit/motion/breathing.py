@@ -12,6 +12,7 @@ from ptvkit.geometry.phases import Phases
 from ptvkit.motion.from_phases import PhaseLoop, loop_of, period_of, reference_of, variation_of
 from ptvkit.motion.lujan import Lujan
 from ptvkit.motion.measured import Measured
+from ptvkit.motion.moving import Moving
 from ptvkit.motion.trajectory import Trajectory
 from ptvkit.motion.turning import Turning
 from ptvkit.motion.variation import STEADY, Variation, as_variation
@@ -48,6 +49,12 @@ class BreathingDraw(NamedTuple):
         The planned position about the time mean of the patient's breathing.
     turning : Turning or None
         Rotations from the planned orientation, at any time of a fraction.
+    moving : Moving or None
+        The wave at any time; None where nothing breathes.
+    hidden_mm : (patients, fractions, 3) or None
+        Of a management: what no match sees.
+    duty : (patients, fractions) or None
+        Share of the time that the beam is on; None without management.
     """
 
     reference_mm: Floats
@@ -62,6 +69,9 @@ class BreathingDraw(NamedTuple):
     day_baseline_mm: Floats
     planned_mm: Floats | None = None
     turning: Turning | None = None
+    moving: Moving | None = None
+    hidden_mm: Floats | None = None
+    duty: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -356,11 +366,13 @@ class Breathing:
 
         With `drifts` something else drifts within the fraction, so that the ends of all breaths are extremes.
         """
-        start = rng.phase.random((patients, fractions, 1))
-        # one time in each stretch of the fraction, at places that do not beat with the breathing
-        within = (start + np.arange(samples) * GOLDEN) % 1.0
-        time = (np.arange(samples) + within) * (fraction_s / samples)
+        time = rng.times(patients, fractions, samples, fraction_s)
         return self._draw(patients, fractions, time, fraction_s, rng.patient, rng.fraction, drifts=drifts)
+
+    def motion(self, patients: int, fractions: int, span_s: float, rng: "Streams") -> BreathingDraw:
+        """Breathing over fractions that last `span_s`, to be looked at through its `moving`; one time, the first."""
+        start = np.zeros((patients, fractions, 1))
+        return self._draw(patients, fractions, start, span_s, rng.patient, rng.fraction)
 
     def _draw(
         self,
@@ -393,6 +405,7 @@ class Breathing:
             day_baseline_mm=wave.baseline_mm,
             planned_mm=(wave.planned_mm - wave.mean_mm)[:, None, :],
             turning=wave.turning,
+            moving=wave.moving,
         )
 
 
@@ -402,6 +415,13 @@ class Streams(NamedTuple):
     patient: np.random.Generator
     fraction: np.random.Generator
     phase: np.random.Generator
+
+    def times(self, patients: int, fractions: int, samples: int, span_s: float) -> Floats:
+        """Times (P, F, S), one in each stretch of each fraction, at places that do not beat with the breathing, s."""
+        start = self.phase.random((patients, fractions, 1))
+        within = (start + np.arange(samples) * GOLDEN) % 1.0
+        times: Floats = (np.arange(samples) + within) * (span_s / samples)
+        return times
 
 
 GOLDEN: Final = (5**0.5 - 1) / 2

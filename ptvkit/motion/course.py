@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ptvkit.errors import MotionError
+from ptvkit.motion.breathed import BREATHING, REFERENCE, breathing_parts, waves_of
 from ptvkit.motion.breathing import Breathing, BreathingDraw, Streams
 from ptvkit.motion.drawn import Drawn, joined
 from ptvkit.motion.guidance import ImageGuidance, Part, Workload, guided
 from ptvkit.motion.intrafraction import Intrafraction, within_fractions
+from ptvkit.motion.management.management import Ask, Management
 from ptvkit.motion.setup import SeenBy, SetupError, draw
 from ptvkit.motion.shape_change import ShapeChange
 from ptvkit.values import number, whole
@@ -20,8 +22,6 @@ from ptvkit.values import number, whole
 Floats = NDArray[np.float64]
 Seed = int | np.random.Generator
 
-BREATHING: Final = "breathing"
-REFERENCE: Final = "breathing reference"
 GUIDANCE: Final = "guidance errors"
 INTRAFRACTION: Final = "intrafraction motion"
 SHAPE_CHANGE: Final = "change of shape"
@@ -47,6 +47,8 @@ class Course:
         Drifts and random walks after the match, images while the beam is on, online adaptation.
     shape_change : ShapeChange, optional
         Growth or shrinkage since the planning CT.
+    management : Gate, BreathHold, Tracking or Compression, optional
+        What is done about the breathing.
     fractions : int
     fraction_s : float
         How long the beam is on the target in each, s.
@@ -54,7 +56,7 @@ class Course:
     Raises
     ------
     MotionError
-        When a value is out of range, or two errors have one name.
+        When a value is out of range, two errors have one name, or the breathing cannot be managed so.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class Course:
     breathing: Breathing | None = None
     intrafraction: Intrafraction | None = None
     shape_change: ShapeChange | None = None
+    management: Management | None = None
     fractions: int = 1
     fraction_s: float = 90.0
 
@@ -82,6 +85,8 @@ class Course:
         object.__setattr__(self, "setup", setup)
         whole("fractions", self.fractions, least=1, most=1000)
         number("fraction_s", self.fraction_s, least=0.0, most=1e5, above=True)
+        if self.management is not None:
+            self.management.check(self.breathing)
 
     @property
     def turns(self) -> bool:
@@ -91,7 +96,12 @@ class Course:
     @property
     def grows(self) -> bool:
         """Whether the target moves within a fraction."""
-        return self.drifts_after_match or self.breathing is not None
+        return self.drifts_after_match or self.breathes
+
+    @property
+    def breathes(self) -> bool:
+        """Whether the target moves with breathing, or with what manages it."""
+        return self.breathing is not None or (self.management is not None and self.management.moves_alone)
 
     @property
     def drifts_after_match(self) -> bool:
@@ -107,6 +117,7 @@ def sample_course(
     seed: Seed = 0,
     samples: int | None = None,
     centre_mm: Sequence[float] | Floats = (0.0, 0.0, 0.0),
+    extremes: bool = True,
 ) -> Drawn:
     """Displacements of simulated patients: where the target is, relative to where it was planned.
 
@@ -120,6 +131,8 @@ def sample_course(
         Times within each fraction; by default 100 when something moves within it, else 1.
     centre_mm : (3,)
         The target's centroid, about which it turns.
+    extremes : bool
+        Whether to find out where the displacement reaches furthest in each fraction.
 
     Examples
     --------
@@ -128,7 +141,9 @@ def sample_course(
     >>> bool((many[:2] == few).all())
     True
     """
-    drawn = list(drawn_blocks(course, patients=patients, seed=seed, samples=samples, centre_mm=centre_mm))
+    drawn = list(
+        drawn_blocks(course, patients=patients, seed=seed, samples=samples, centre_mm=centre_mm, extremes=extremes)
+    )
     return drawn[0]._with(
         [np.concatenate(shifts) for shifts in zip(*([p.shift_mm for p in d.parts] for d in drawn), strict=True)],
         {name: joined([d._arrays[name] for d in drawn]) for name in drawn[0]._arrays},
@@ -142,18 +157,20 @@ def drawn_blocks(
     seed: Seed = 0,
     samples: int | None = None,
     centre_mm: Sequence[float] | Floats = (0.0, 0.0, 0.0),
+    extremes: bool = True,
 ) -> Iterator[Drawn]:
     """The patients of `sample_course` block by block, where all together are too many to hold."""
     count, start = whole("patients", patients, least=1, most=1_000_000_000), root(seed)
+    times, centre = samples_of(course, samples), np.asarray(centre_mm, float)
     for block, patients_in in blocks(count):
-        yield draw_block(course, block, patients_in, start, samples_of(course, samples), np.asarray(centre_mm, float))
+        yield draw_block(course, block, patients_in, start, times, centre, extremes=extremes)
 
 
 def samples_of(course: Course, samples: int | None) -> int:
     """Times within a fraction: as asked, or what the course needs."""
     if samples is not None:
         return whole("samples", samples, least=1, most=1_000_000)
-    within = course.breathing is not None or course.intrafraction is not None
+    within = course.breathes or course.intrafraction is not None
     return 100 if within else 10 if course.grows else 1
 
 
@@ -173,7 +190,7 @@ def blocks(patients: int, first: int = 0) -> Iterator[tuple[int, int]]:
 def components(course: Course) -> tuple[str, ...]:
     """Names of what displaces the target: each set-up error, what breathing, the time and guidance add."""
     found = [error.name for error in course.setup]
-    if course.breathing is not None:
+    if course.breathes:
         found += [BREATHING, REFERENCE]
     if course.intrafraction is not None:
         found.append(INTRAFRACTION)
@@ -192,12 +209,15 @@ def draw_block(
     kept: Container[str] | None = None,
     shared: Mapping[str, tuple[int, int]] | None = None,
     moved: BreathingDraw | None = None,
+    *,
+    extremes: bool = True,
 ) -> Drawn:
     """Displacements of one block of patients, the first `patients` of it.
 
     With `kept` only these `components` displace and the others are 0; all random draws stay the same. `shared` names
     set-up errors whose systematic part is drawn as that of another course: its seed, and the error's place there. With
     `moved` the block's breathing, which `draw_breathing` drew before, is not drawn again.
+    Without `extremes` nothing is known of where breathing reaches furthest, which takes time to find.
     """
 
     def stream(*key: int) -> np.random.Generator:
@@ -211,9 +231,9 @@ def draw_block(
     }
     parts, turns = _set_up(course, stream, centre_mm, there, elsewhere)
     drift = []
-    moved = draw_breathing(course, block, seed, samples) if moved is None else moved
+    moved = draw_breathing(course, block, seed, samples, extremes=extremes) if moved is None else moved
     if moved is not None:
-        parts += _breathing_parts(course, moved, there)
+        parts += breathing_parts(moved, course.breathing, course.guidance, there)
         drift.append(Part("breathing drift", "nothing", moved.drift_mm * there(BREATHING), grows=True))
     workload = None
     parts = parts or [Part("no error", "nothing", np.zeros((BLOCK, course.fractions, 3)))]
@@ -239,50 +259,38 @@ def draw_block(
         growth_mm=None if growth is None else growth[:patients],
         fraction_s=course.fraction_s,
     )
-    return drawn if moved is None else replace(drawn, **_waves(moved, patients, course.fraction_s, there(BREATHING)))
-
-
-def draw_breathing(course: Course, block: int, seed: int, samples: int) -> BreathingDraw | None:
-    """Breathing of one block of patients, the same whatever else displaces them; None where nothing breathes."""
-    if course.breathing is None:
-        return None
-    rng = Streams(*(np.random.default_rng([seed, block, 2, which]) for which in range(3)))
-    return course.breathing.draw(
-        BLOCK, course.fractions, samples, course.fraction_s, rng, drifts=course.drifts_after_match
+    if moved is None:
+        return drawn
+    waves = waves_of(moved, course.fraction_s, there(BREATHING), extremes)
+    return drawn._with(
+        [part.shift_mm for part in drawn.parts],
+        drawn._arrays | {name: one[:patients] for name, one in waves.items()},
     )
 
 
-def _waves(moved: BreathingDraw, patients: int, fraction_s: float, there: float) -> dict[str, Any]:
-    """The arrays of `Drawn` that breathing fills; what a match may see of the waves has become a part of its own."""
-    seen = moved.day_amplitude_mm + moved.day_baseline_mm
-    waves: dict[str, Floats] = {
-        "wave_mm": (moved.wave_mm - seen[:, :, None, :]) * there,
-        "wave_extremes_mm": (moved.extremes_mm - seen[:, :, None, :]) * there,
-        "time_s": moved.time_s,
-        "extreme_shares": moved.extremes_s / fraction_s,
-    }
-    if moved.turning is not None:
-        waves["wave_turns_rad"] = moved.turning.at(moved.time_s) * there
-        waves["extreme_turns_rad"] = moved.turning.at(moved.extremes_s) * there
-    if moved.planned_mm is not None:
-        waves["planned_mm"] = np.repeat(moved.planned_mm, seen.shape[1], axis=1)
-        waves["wave_mean_mm"] = seen + moved.reference_mm + moved.planned_mm
-    return {name: array[:patients] for name, array in waves.items()}
+def draw_breathing(
+    course: Course, block: int, seed: int, samples: int, *, extremes: bool = True
+) -> BreathingDraw | None:
+    """Breathing of one block of patients, as far as its management leaves it, the same whatever else displaces them.
 
+    None where nothing breathes.
 
-def _breathing_parts(course: Course, moved: BreathingDraw, there: Callable[[str], float]) -> list[Part]:
-    """What breathing adds to a whole fraction, and whether a soft-tissue match sees it."""
-    sees = "like_phase" if course.guidance is None else course.guidance.soft_tissue_sees
-    alias = course.breathing is not None and course.breathing.reference_seen_by == "soft_tissue"
-    offset: SeenBy = "soft_tissue" if sees == "time_mean" or alias else "nothing"
-    baseline: SeenBy = "nothing" if sees == "nothing" else "soft_tissue"
-    of_course = np.repeat(moved.reference_mm, course.fractions, axis=1)
-    shift = moved.baseline_mm - moved.planning_day_mm + moved.day_baseline_mm
-    return [
-        Part(REFERENCE, offset, of_course * there(REFERENCE)),
-        Part("breathing amplitude", offset, moved.day_amplitude_mm * there(BREATHING)),
-        Part("breathing baseline", baseline, shift * there(BREATHING)),
-    ]
+    Raises
+    ------
+    MotionError
+        When the beam pauses, and other motion is given for a fraction without pauses.
+    """
+    if not course.breathes:
+        return None
+    rng = Streams(*(np.random.default_rng([seed, block, 2, which]) for which in range(3)))
+    ask = Ask(BLOCK, course.fractions, samples, course.fraction_s, course.drifts_after_match, extremes)
+    if course.management is None:
+        assert course.breathing is not None
+        return course.breathing.draw(BLOCK, course.fractions, samples, course.fraction_s, rng, drifts=ask.drifts)
+    moved = course.management.draw(course.breathing, ask, rng)
+    if course.intrafraction is not None and moved.time_s.max() > course.fraction_s * (1 + 1e-9):
+        raise MotionError("intrafraction: is not known for a beam that pauses; leave it or the management out")
+    return moved
 
 
 def _set_up(

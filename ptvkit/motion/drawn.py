@@ -34,7 +34,7 @@ class Drawn:
     wave_extremes_mm : (patients, fractions, extremes, 3) array or None
         As `wave_mm`, where the breathing reaches furthest.
     extreme_shares : (patients, fractions, extremes) array or None
-        When, as a share of the fraction.
+        When, as a share of the fraction; above 1 where the beam pauses and the fraction takes longer.
     wave_turns_rad, extreme_turns_rad : (patients, fractions, samples or extremes, 3) array or None
         Rotation vectors of the breathing, before those of the set-up errors.
     wave_mean_mm : (patients, fractions, 3) array or None
@@ -48,6 +48,8 @@ class Drawn:
     growth_mm : (patients, fractions) array or None
         How far the target's surface has moved outwards.
     fraction_s : float
+    duty : (patients, fractions) array or None
+        Share of the time that the beam is on; None without management of the motion.
     """
 
     parts: tuple[Part, ...]
@@ -65,6 +67,7 @@ class Drawn:
     workload: Workload | None = None
     growth_mm: Floats | None = None
     fraction_s: float = 1.0
+    duty: Floats | None = None
 
     @cached_property
     def shifts_mm(self) -> Floats:
@@ -93,6 +96,8 @@ class Drawn:
         """
         if self.extreme_shares is not None:
             return self._moved(self.extreme_shares, self.wave_extremes_mm)
+        if self.wave_mm is not None:
+            raise ValueError("these displacements were drawn without their extremes")
         if self.path is not None:
             shares = np.broadcast_to(self.path.shares, (*self._shape, len(self.path.shares)))
             return self._moved(shares, self.path.path_mm)
@@ -177,6 +182,7 @@ ARRAYS: Final = (
     "wave_mean_mm",
     "planned_mm",
     "growth_mm",
+    "duty",
 )
 """Arrays of `Drawn` whose first axis counts patients."""
 

@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from ptvkit.errors import MotionError
 from ptvkit.geometry.phases import Phases
 from ptvkit.motion.cycles import find_cycles
+from ptvkit.motion.looped import Looped
 from ptvkit.motion.lujan import drawn_cycles
+from ptvkit.motion.moving import Opening
 from ptvkit.motion.trajectory import Trajectory
 from ptvkit.motion.variation import Variation, as_variation
 from ptvkit.motion.wave_draw import WaveDraw
@@ -71,8 +73,21 @@ class PhaseLoop:
         lengths[0] /= 2  # the other half ends the cycle
         return order, np.cumsum(lengths)
 
+    @property
+    def breath_s(self) -> float:
+        """How long a breath takes."""
+        return self.period_s
+
     def check(self, variation: Variation) -> None:
         """Every variation can be had."""
+
+    def share_open(self, opening: Opening) -> float:
+        """Share of a steady breath in which a gate with a window in mm is open."""
+        order, edges = self._order
+        stroke = self.position_mm[self.inhale] - self.position_mm[self.exhale]
+        far = self.position_mm[order] - self.position_mm[self.exhale if opening.end == "exhale" else self.inhale]
+        away = np.abs(far @ stroke) / max(float(np.linalg.norm(stroke)), 1e-12)
+        return float(np.diff(np.r_[0.0, edges, 1.0])[away <= (opening.window_mm or 0.0) + 1e-9].sum())
 
     def plain(self, time_s: Floats) -> Floats:
         """Position (..., 3) from the time mean at times (...), mm; the middle of the first phase is at time 0."""
@@ -130,6 +145,22 @@ class PhaseLoop:
             extremes_s=(extreme - begin).reshape(patients, fractions, -1),
             amplitude_mm=-low * (day - 1)[..., None],
             baseline_mm=np.zeros((patients, fractions, 3)),
+            moving=self._moving(begin, cycles, day),
+        )
+
+    def _moving(self, begin: Floats, cycles: tuple[Floats, Floats, Floats], day: Floats) -> Looped:
+        """The drawn breaths at any time."""
+        order, edges = self._order
+        return Looped(
+            begin=begin,
+            end=cycles[0],
+            scale=cycles[1],
+            base=cycles[2],
+            day=day,
+            position_mm=self.position_mm[order],
+            edges=np.r_[0.0, edges, 1.0],
+            inhale=int((order == self.inhale).argmax()),
+            period_s=self.period_s,
         )
 
     def _planned(self, reference: object, patients: int, vary: Variation, rng: np.random.Generator) -> Floats:

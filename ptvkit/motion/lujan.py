@@ -11,6 +11,8 @@ from scipy import special, stats
 
 from ptvkit.errors import MotionError, PtvkitWarning
 from ptvkit.kernels.wave import cycle_wave
+from ptvkit.motion.cycled import Cycled
+from ptvkit.motion.moving import Opening
 from ptvkit.motion.variation import Variation, autoregressive
 from ptvkit.motion.wave_draw import WaveDraw
 from ptvkit.values import is_snapshot, number, triple, vector, whole
@@ -92,8 +94,21 @@ class Lujan:
         """Whether patients differ."""
         return bool(np.any(self.amplitude_sd_mm))
 
+    @property
+    def breath_s(self) -> float:
+        """How long a breath takes."""
+        return self.period_s
+
     def check(self, variation: Variation) -> None:
         """Every variation can be had."""
+
+    def share_open(self, opening: Opening) -> float:
+        """Share of a steady breath of the mean amplitude in which a gate with a window in mm is open."""
+        top = float(np.abs(self.signed_mm).max())
+        window = min((opening.window_mm or 0.0) / top, 1.0) if top > 0 else 1.0
+        height = window if opening.end == "exhale" else 1 - window
+        below = 2 / np.pi * float(np.arcsin(height ** (0.5 / self.n)))
+        return below if opening.end == "exhale" else 1 - below
 
     def plain(self, time_s: Floats) -> Floats:
         """Displacement from exhale (..., 3) at times (...), mm."""
@@ -161,6 +176,18 @@ class Lujan:
             extremes_s=(extreme - begin).reshape(patients, fractions, -1),
             amplitude_mm=mean[:, None, :] * (day - 1)[..., None],
             baseline_mm=np.zeros((patients, fractions, 3)),
+            moving=Cycled(
+                begin=begin,
+                end=cycles[0],
+                scale=cycles[1],
+                base=cycles[2],
+                signed=signed,
+                day=day,
+                n=self.n,
+                lag=np.asarray(self.lag, float),
+                mean_share=self.mean_share,
+                period_s=self.period_s,
+            ),
         )
 
     def _planned(

@@ -1,5 +1,6 @@
 """Measured breathing: recordings, replayed from anywhere in them."""
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.errors import MotionError
 from ptvkit.motion.cycles import find_cycles
+from ptvkit.motion.moving import Opening
+from ptvkit.motion.replayed import Replay, Replayed, breaths_of, outside
 from ptvkit.motion.trajectory import Trajectory
 from ptvkit.motion.turning import Turning
 from ptvkit.motion.variation import Variation
@@ -46,6 +49,15 @@ class Measured:
     def is_population(self) -> bool:
         """Whether patients differ."""
         return len(self.traces) > 1
+
+    @property
+    def breath_s(self) -> float:
+        """Median length of the first trace's breaths."""
+        return float(np.median(breaths_of(self.traces[0], self.inhale).period_s))
+
+    def share_open(self, opening: Opening) -> float:
+        """Least share of a trace in which a gate with a window in mm is open."""
+        return min(float((outside(trace, self.inhale, opening) <= 0).mean()) for trace in self.traces)
 
     @property
     def turns(self) -> bool:
@@ -131,6 +143,7 @@ class Measured:
         mean, planned = np.empty((patients, 3)), np.empty((patients, 3))
         baseline, wave = np.empty((patients, fractions, 3)), np.empty((*time_s.shape, 3))
         extremes, when = np.empty((patients, fractions, points, 3)), np.empty((patients, fractions, points))
+        replays = []
         turning: list[tuple[NDArray[np.bool_], Blocks, Floats]] = []
         for number_, trace in enumerate(self.traces):
             own = which == number_
@@ -143,6 +156,7 @@ class Measured:
                 else self._position(trace, reference)
             )
             joined = Blocks(trace, lengths[number_], begin[own, :, : counts[number_]])
+            replays.append(Replay(trace, own, joined))
             if trace.rotation_deg is not None:
                 turned = Blocks(_turns_of(trace), lengths[number_], begin[own, :, : counts[number_]])
                 turning.append((own, turned, self._orientation(trace, reference, at_ct[own] * trace.duration_s)))
@@ -150,8 +164,9 @@ class Measured:
             when[own] = np.minimum(np.arange(points) * trace.interval_s, span_s)
             wave[own] = joined.at(time[own]) - middle
             extremes[own] = joined.at(when[own]) - middle
+        moving = Replayed(replays=tuple(replays), shape=(patients, fractions), inhale=self.inhale)
         rotations = Turning(replays=tuple(turning)) if turning else None
-        return WaveDraw(mean, planned, wave, extremes, when, np.zeros_like(baseline), baseline, turning=rotations)
+        return WaveDraw(mean, planned, wave, extremes, when, np.zeros_like(baseline), baseline, moving, rotations)
 
     def _steps(self, trace: Trajectory, span_s: float) -> tuple[int, int]:
         """How many steps of a trace a fraction holds, and a block of it."""
@@ -187,9 +202,16 @@ class Blocks:
         room = last - length - self.blend
         self.begin = np.floor(begin * ((room if room >= 0 else 2 * last) + 1)).astype(np.int64)
 
+    def of(self, values: Floats) -> "Blocks":
+        """The same replay of other values (T,), which become the first of three."""
+        columns = np.column_stack([values, np.zeros((len(values), 2))])
+        other = copy(self)
+        other.trace = Trajectory(time_s=self.trace.time_s, displacement_mm=columns, name=self.trace.name)
+        return other
+
     def samples(self, number_: NDArray[np.int64]) -> Floats:
-        """Positions (P, F, S, 3) at samples (P, F, S) of the fraction, from 0, mm."""
-        block = np.minimum(number_ // self.length, self.begin.shape[-1] - 1)
+        """Positions (P, F, S, 3) at samples (P, F, S) of the fraction, mm; those before it have negative numbers."""
+        block = np.clip(number_ // self.length, 0, self.begin.shape[-1] - 1)
         passed = number_ - block * self.length
         moved = self._replayed(np.take_along_axis(self.begin, block, axis=-1) + passed)
         joins = (block > 0) & (passed < self.blend)

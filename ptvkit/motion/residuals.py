@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptvkit.motion.course import BREATHING, INTRAFRACTION, Course, Seed, drawn_blocks
+from ptvkit.motion.breathed import BREATHING
+from ptvkit.motion.course import INTRAFRACTION, Course, Seed, drawn_blocks
 from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.guidance import Part
 from ptvkit.motion.intrafraction import Path
@@ -15,6 +16,10 @@ from ptvkit.motion.intrafraction import Path
 Floats = NDArray[np.float64]
 TOTAL: Final = "total"
 WALK_STEPS: Final = 40
+
+
+STEADY_GROWTH: Final = (np.full((1, 1, 1), 1 / 2), np.full((1, 1, 1), 1 / 12))
+"""Mean and variance over time of a straight line from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +74,11 @@ def residual_errors(course: Course, *, patients: int = 2000, seed: Seed = 0) -> 
     >>> [float(row.systematic_mm.max()) for row in residual_errors(course, patients=200) if row.name == "set-up"]
     [0.0]
     """
-    samples = 20 if course.breathing is not None else 1
+    samples = 20 if course.breathes else 1
     if course.intrafraction is not None:  # moments of a walk need few positions
         within = replace(course.intrafraction, walk_step_s=course.fraction_s / WALK_STEPS)
         course = replace(course, intrafraction=within)
-    return residuals_of(drawn_blocks(course, patients=patients, seed=seed, samples=samples), course)
+    return residuals_of(drawn_blocks(course, patients=patients, seed=seed, samples=samples, extremes=False), course)
 
 
 def residuals_of(blocks: Iterable[Drawn], course: Course) -> tuple[Residual, ...]:
@@ -97,24 +102,39 @@ class _Moments(NamedTuple):
 
 def _moments_of(drawn: Drawn) -> Iterator[tuple[str, _Moments]]:
     """Moments of each error, and of all together."""
+    growth = _growth(drawn)
     rows: dict[str, list[Part]] = {}
     for part in drawn.parts:
         rows.setdefault(part.name.split(", lever")[0], []).append(part)
     for name, parts in rows.items():
-        yield name, _moments(parts, None)
+        yield name, _moments(parts, None, growth=growth)
     if drawn.wave_mm is not None:
         yield BREATHING, _moments([], drawn.wave_mm)
     if drawn.path is not None:
         yield INTRAFRACTION, _moments([], None, drawn.path)
-    yield TOTAL, _moments(list(drawn.parts), drawn.wave_mm, drawn.path)
+    yield TOTAL, _moments(list(drawn.parts), drawn.wave_mm, drawn.path, growth)
 
 
-def _moments(parts: list[Part], wave: Floats | None, path: Path | None = None) -> _Moments:
+def _growth(drawn: Drawn) -> tuple[Floats, Floats]:
+    """Mean and variance over a fraction (P, F, 1) of what has grown in a straight line to 1 by the end of its beam."""
+    if drawn.duty is None or drawn.time_s is None:
+        return STEADY_GROWTH
+    grown = drawn.time_s / drawn.fraction_s  # the beam pauses, and the drift goes on
+    return grown.mean(axis=2)[..., None], grown.var(axis=2)[..., None]
+
+
+def _moments(
+    parts: list[Part],
+    wave: Floats | None,
+    path: Path | None = None,
+    growth: tuple[Floats, Floats] | None = None,
+) -> _Moments:
+    middle, spread = STEADY_GROWTH if growth is None else growth
     like = _shape(parts, wave, path)
     mean, within = np.zeros(like), np.zeros(like)
     lines = sum((part.shift_mm for part in parts if part.grows), np.zeros(like))
     for part in parts:
-        mean = mean + part.shift_mm * (0.5 if part.grows else 1.0)
+        mean = mean + part.shift_mm * (middle if part.grows else 1.0)
     if path is not None:
         mean = mean + path.mean_mm
         # corrections follow what grows: their variances do not add up
@@ -122,8 +142,7 @@ def _moments(parts: list[Part], wave: Floats | None, path: Path | None = None) -
         within = within + together.variance_mm2
     else:
         for part in parts:
-            # a straight line from 0 to d has the mean d/2 and the variance d²/12
-            within = within + (part.shift_mm**2 / 12 if part.grows else 0.0)
+            within = within + (part.shift_mm**2 * spread if part.grows else 0.0)
     if wave is not None:
         mean = mean + wave.mean(axis=2)
         within = within + wave.var(axis=2)

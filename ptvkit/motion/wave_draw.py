@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ptvkit.motion.moving import Moving
 from ptvkit.motion.turning import Turning
 
 Floats = NDArray[np.float64]
@@ -29,6 +30,8 @@ class WaveDraw(NamedTuple):
         Of the wave, what the amplitude of the day adds to its mean.
     baseline_mm : (P, F, 3)
         Of the wave, where the breathing lies when the match is done.
+    moving : Moving
+        The wave at any time.
     turning : Turning or None
         Rotations at any time of a fraction.
     """
@@ -40,4 +43,5 @@ class WaveDraw(NamedTuple):
     extremes_s: Floats
     amplitude_mm: Floats
     baseline_mm: Floats
+    moving: Moving
     turning: Turning | None = None

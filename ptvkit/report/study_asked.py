@@ -13,6 +13,7 @@ TABLES: Final = {
     "breathing": "breathing",
     "intrafraction": "motion within a fraction",
     "shape_change": "change of shape",
+    "management": "motion management",
     "dose": "dose",
     "simulation": "simulation",
 }

@@ -156,10 +156,11 @@ def replaced(content: Mapping[str, Any], overrides: Mapping[str, Any], source: s
 
 REPLACED: Final = {
     "breathing": (("preset", "amplitude_mm", "trace", "phases"), ("reference", "reference_seen_by")),
+    "management": (("kind",), ()),
     "dose": (("file",), ("prescription_gy",)),
 }
 """Tables that are reset when one of these keys is overridden, and the keys that are kept."""
-NONE_REMOVES: Final = frozenset({"guidance.match", "breathing.preset", "dose.file"})
+NONE_REMOVES: Final = frozenset({"guidance.match", "breathing.preset", "management.kind", "dose.file"})
 
 
 def set_keys(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -227,6 +227,50 @@ class BreathingTable(Table):
     block_s: float | None = None
 
 
+def _latency(value: Any) -> Any:
+    """One number, or two: on and off."""
+    numbers = value if isinstance(value, list) else [value]
+    is_numeric = all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < LARGEST for v in numbers)
+    if not is_numeric or len(numbers) not in (1, 2):
+        raise ValueError("needs one number, or two, [on, off]")
+    return value
+
+
+class ManagementTable(Table):
+    """``[management]``: a `Gate`, `BreathHold`, `Tracking` or `Compression`; each kind has keys of its own."""
+
+    kind: Literal["gate", "breath_hold", "tracking", "compression"]
+    # a gate
+    at: Literal["exhale", "inhale"] = "exhale"
+    duty: float | None = None
+    window_mm: float | None = None
+    by: Literal["amplitude", "phase"] = "amplitude"
+    phase_offset: float = 0.0
+    follows_baseline: bool = True
+    planned: Literal["reference", "gate"] = "reference"
+    # a breath hold
+    between_sd_mm: Vector = 0.0
+    within_sd_mm: Vector = 0.0
+    drift_mm_per_s: Vector = 0.0
+    drift_sd_mm_per_s: Vector = 0.0
+    hold_s: float = 20.0
+    rest_s: float = 20.0
+    holds: int | None = None
+    verified: bool = False
+    # tracking; latency_s and correlation_sd_mm are a gate's too
+    system: Literal["robotic", "mlc", "couch"] | None = None
+    latency_s: Annotated[Any, BeforeValidator(_latency)] = 0.0
+    predictor: Literal["none", "linear"] = "none"
+    correlation_sd_mm: Vector = 0.0
+    noise_sd_mm: Vector = 0.0
+    interval_s: float = 0.1
+    update_s: float = 0.0
+    range_mm: Vector | None = None
+    # compression: one of the two
+    factor: Vector | None = None
+    preset: str | None = None
+
+
 class DoseTable(Table):
     """``[dose]``: an idealised dose, or one from a file."""
 
@@ -354,6 +398,7 @@ class Tables(Table):
     breathing: BreathingTable | None = None
     intrafraction: IntrafractionTable | None = None
     shape_change: ShapeChangeTable | None = None
+    management: ManagementTable | None = None
     dose: DoseTable | None = None
     parts: list[PartTable] = []
     treatment: TreatmentTable | None = None

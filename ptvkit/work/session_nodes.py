@@ -374,6 +374,7 @@ NODES: Final[Mapping[str, Node]] = {
             "errors",
             "guidance",
             "breathing",
+            "management",
             "intrafraction",
             "simulation.fractions",
             "simulation.fraction_s",

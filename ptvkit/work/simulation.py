@@ -60,7 +60,17 @@ OF_TARGETS: Final = (
 SIMULATION: Final = Consumer(
     name="simulate",
     reads=(
-        *("cases", "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "simulation"),
+        *(
+            "cases",
+            "errors",
+            "guidance",
+            "breathing",
+            "management",
+            "intrafraction",
+            "shape_change",
+            "dose",
+            "simulation",
+        ),
         *("parts", "treatment", "limits", "output.pictures", "output.maps", "output.patients", "output.page"),
     ),
 )

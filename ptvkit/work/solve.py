@@ -32,6 +32,7 @@ SOLVE: Final = Consumer(
             "errors",
             "guidance",
             "breathing",
+            "management",
             "intrafraction",
             "criteria",
         ),

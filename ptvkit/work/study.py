@@ -32,7 +32,18 @@ ASKED: Final = (*COMPUTED[1:], "sweep")
 STUDY: Final = Consumer(
     name="a study",
     reads=(
-        *("cases", "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "simulation", "sweep"),
+        *(
+            "cases",
+            "errors",
+            "guidance",
+            "breathing",
+            "management",
+            "intrafraction",
+            "shape_change",
+            "dose",
+            "simulation",
+            "sweep",
+        ),
         *("parts", "treatment", "limits", "output.page"),
         *(
             f"targets.{key}"

@@ -42,7 +42,18 @@ MOTION: Final = "targets.motion"
 SHAPING: Final = ("cases", "targets")
 """Tables that say what the targets are; all others say what displaces them, or with what dose."""
 COMPUTED: Final = (
-    *(*SHAPING, "errors", "guidance", "breathing", "intrafraction", "shape_change", "dose", "parts", "treatment"),
+    *(
+        *SHAPING,
+        "errors",
+        "guidance",
+        "breathing",
+        "management",
+        "intrafraction",
+        "shape_change",
+        "dose",
+        "parts",
+        "treatment",
+    ),
     *("limits", "simulation"),
 )
 """Tables that figures depend on."""

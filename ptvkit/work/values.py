@@ -16,14 +16,25 @@ from ptvkit.motion.course import Course
 from ptvkit.motion.coverage import Structure
 from ptvkit.motion.guidance import ImageGuidance
 from ptvkit.motion.intrafraction import Intrafraction
+from ptvkit.motion.management.breath_hold import BreathHold
+from ptvkit.motion.management.compression import Compression
+from ptvkit.motion.management.gate import Gate
+from ptvkit.motion.management.management import Management
+from ptvkit.motion.management.tracking import Tracking
 from ptvkit.motion.setup import SetupError
 from ptvkit.motion.shape_change import ShapeChange
 from ptvkit.motion.variation import Variation
 from ptvkit.request.request import Request
-from ptvkit.request.schema import BreathingTable, DoseTable, VariationTable
+from ptvkit.request.schema import BreathingTable, DoseTable, ManagementTable, VariationTable
 
 Value = TypeVar("Value")
 
+MANAGEMENTS: Final[dict[str, Callable[..., Management]]] = {
+    "gate": Gate,
+    "breath_hold": BreathHold,
+    "tracking": Tracking,
+    "compression": Compression,
+}
 OF_TRACE: Final = ("axes", "patient_position", "units", "time_units", "scale", "column", "rotation_order")
 OF_WAVE: Final = ("amplitude_sd_mm", "amplitude_correlation", "period_s", "n", "phase", "lag")
 
@@ -55,9 +66,18 @@ def course_of(request: Request) -> Course:
     grown = None
     if study.shape_change is not None:
         grown = made_from(source, "[shape_change]", partial(ShapeChange, **study.shape_change.model_dump()))
+    management = None
+    if study.management is not None:
+        management = made_from(source, "[management]", partial(managed_by, study.management, breathing))
     asked = study.simulation
     course = partial(
-        Course, shape_change=grown, setup=setup, guidance=guidance, breathing=breathing, intrafraction=within
+        Course,
+        setup=setup,
+        guidance=guidance,
+        breathing=breathing,
+        management=management,
+        intrafraction=within,
+        shape_change=grown,
     )
     return made_from(source, "[simulation]", partial(course, fractions=asked.fractions, fraction_s=asked.fraction_s))
 
@@ -91,6 +111,43 @@ def refuse_exact(request: Request) -> None:
         )
 
 
+OF_MANAGEMENT: Final[dict[str, tuple[str, ...]]] = {
+    "gate": (
+        *("at", "duty", "window_mm", "by", "phase_offset", "latency_s", "correlation_sd_mm"),
+        *("follows_baseline", "planned"),
+    ),
+    "breath_hold": (
+        *("between_sd_mm", "within_sd_mm", "drift_mm_per_s", "drift_sd_mm_per_s"),
+        *("hold_s", "rest_s", "holds", "verified"),
+    ),
+    "tracking": (
+        *("latency_s", "predictor", "correlation_sd_mm", "noise_sd_mm", "interval_s", "update_s", "range_mm"),
+        "system",
+    ),
+    "compression": ("factor", "preset"),
+}
+"""Keys of [management] by its kind."""
+
+
+def managed_by(table: ManagementTable, breathing: Breathing | None) -> Management:
+    """The management of a table, on this breathing.
+
+    Raises
+    ------
+    MotionError
+        When a value cannot be used, or a key has no meaning for the kind.
+    """
+    idle = sorted(table.model_fields_set - {"kind", *OF_MANAGEMENT[table.kind]})
+    if idle:
+        raise MotionError(f"{idle[0]} has no meaning for a {table.kind.replace('_', ' ')}; remove it")
+    given = {key: getattr(table, key) for key in OF_MANAGEMENT[table.kind] if key in table.model_fields_set}
+    system = given.pop("system", None)
+    make = MANAGEMENTS[table.kind] if system is None else partial(Tracking.preset, system)
+    management = make(**given)
+    management.check(breathing)
+    return management
+
+
 def require_motion(course: Course) -> None:
     """Refuse a course in which nothing moves.
 
@@ -98,8 +155,8 @@ def require_motion(course: Course) -> None:
     ------
     MotionError
     """
-    moves = course.breathing, course.guidance, course.intrafraction, course.shape_change
-    if not course.setup and all(one is None for one in moves):
+    moves = course.guidance, course.intrafraction, course.shape_change
+    if not course.setup and not course.breathes and all(one is None for one in moves):
         raise MotionError("nothing displaces the target; give errors, breathing, or a study such as liver-protocol")
 
 

@@ -17,8 +17,14 @@ from ptvkit.request.messages import model_in
 from ptvkit.request.request import Request
 from ptvkit.request.schema import RangeTable, SweepTable, Tables
 
-BY_VALIDATOR = {"_vector": [1.5, 2.5, 3.5], "_margin": "4,S=5", "_sides": "S=5", "_reference": "exhale"}
-CONTEXT = {"breathing": {"breathing.reference": "time_mean"}}
+BY_VALIDATOR = {
+    "_vector": [1.5, 2.5, 3.5],
+    "_margin": "4,S=5",
+    "_sides": "S=5",
+    "_reference": "exhale",
+    "_latency": [0.2, 0.1],
+}
+CONTEXT = {"breathing": {"breathing.reference": "time_mean"}, "management": {"management.kind": "tracking"}}
 """What a table needs beside the key at hand."""
 TEXTS = {"errors": "a:1/2", "targets.lesions.{}.ctv": "2:4", "targets.lesions.{}.ptv": "2:4"}
 VALUES = {"errors": [{"name": "a", "systematic_mm": 1.0, "random_mm": 2.0}], "targets.breathing_shape": "sweep"}
@@ -125,7 +131,8 @@ def test_every_option_reaches_its_key(name: str, one: Option) -> None:
     required = REQUIRED[name] if one.flags or name != "solve" else []
     heard = typed(COMMANDS[name], [*words, *required])
     assert heard.overrides[key] == value
-    request = heard.request(None, CONTEXT.get(key.partition(".")[0]) if key != "breathing.reference" else None)
+    context = CONTEXT.get(key.partition(".")[0], {})
+    request = heard.request(None, None if key in context else context)
     got = value_at(request, key)
     assert [one.model_dump(exclude_unset=True) for one in got] if key == "errors" else got == value
     assert heard.labels[key].startswith(one.flags[0].split("/")[0] if one.flags else one.name.upper())

@@ -143,6 +143,8 @@ def _reason(course: Course) -> str:
         return f"corrections from several fractions (corrected_from {guidance.corrected_from!r})"
     if course.intrafraction is not None:
         return "motion within the fraction besides breathing (intrafraction)"
+    if course.management is not None:
+        return "management of the breathing"
     if course.shape_change is not None:
         return "a target that grows or shrinks (shape_change)"
     if any(np.any(error.trend_mm) for error in course.setup):

@@ -1,0 +1,1 @@
+"""Ways to manage breathing: what each leaves of it, and what it costs in time."""
