@@ -11,7 +11,8 @@ from ptvkit import phantom
 from ptvkit.errors import MotionError
 from ptvkit.geometry.phases import Phases
 from ptvkit.motion.breathing import Breathing, Streams
-from ptvkit.motion.course import Course, Drawn, sample_course
+from ptvkit.motion.course import Course, sample_course
+from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.guidance import ImageGuidance
 from ptvkit.motion.intrafraction import Intrafraction
 from ptvkit.motion.management.breath_hold import BreathHold
