@@ -24,7 +24,13 @@ BY_VALIDATOR = {
     "_reference": "exhale",
     "_latency": [0.2, 0.1],
 }
-CONTEXT = {"breathing": {"breathing.reference": "time_mean"}, "management": {"management.kind": "tracking"}}
+LISTS = {"errors": {}, "limits": {"structure": "cord", "metric": "d2"}, "parts": {"name": "a", "fractions": 3}}
+"""Tables that there may be several of, and what each must have."""
+CONTEXT = {
+    "treatment": {"treatment.structures.2.structure": "organ.nii"},
+    "breathing": {"breathing.reference": "time_mean"},
+    "management": {"management.kind": "tracking"},
+}
 """What a table needs beside the key at hand."""
 TEXTS = {"errors": "a:1/2", "targets.lesions.{}.ctv": "2:4", "targets.lesions.{}.ptv": "2:4"}
 VALUES = {"errors": [{"name": "a", "systematic_mm": 1.0, "random_mm": 2.0}], "targets.breathing_shape": "sweep"}
@@ -77,18 +83,27 @@ def value_at(request: Request, key: str) -> Any:
     return here
 
 
+def nested(steps: list[str], value: Any) -> dict[str, Any]:
+    """Tables that hold a value at a key."""
+    if len(steps) == 1:
+        return {steps[0]: value}
+    below = ({"reference": "time_mean"} if steps[0] == "breathing" else {}) | nested(steps[1:], value)
+    return {steps[0]: [below] if steps[0] in LISTS else below}
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_every_key_reaches_its_value(key: str) -> None:
     value = {"targets.ptv": [1, 2]} if key == "sweep.parameters" else sample(KEYS[key])
     table, _, rest = key.partition(".")
-    if table in ("errors", "limits"):
-        assert value_at(Request.load({table: [{rest: value}]}), key) == value
+    if table in LISTS:
+        assert value_at(Request.load({table: [LISTS[table] | nested(rest.split("."), value)]}), key) == value
         return
-    request = Request.load(None, {**CONTEXT.get(table, {}), key: value})
+    context = CONTEXT.get(table, {})
+    request = Request.load(None, {**context, key: value})
     assert value_at(request, key) == value != KEYS[key].default
-    assert request.identity() != Request.load(None, CONTEXT.get(table, {})).identity()
+    assert request.identity() != Request.load(None, context).identity()
     with pytest.raises(FileError, match="did you mean"):
-        Request.load(None, {**CONTEXT.get(table, {}), f"{key}x": value})
+        Request.load(None, {**context, f"{key}x": value})
 
 
 def test_a_setting_is_read_as_toml() -> None:
