@@ -339,7 +339,7 @@ def test_a_bug_keeps_its_traceback(gtv: Path, tmp_path: Path, monkeypatch: pytes
     def bug(*_: object, **__: object) -> None:
         raise TypeError("a bug")
 
-    monkeypatch.setattr("ptvkit.margins.targets.dilate", bug)
+    monkeypatch.setattr("ptvkit.margins.lesion_parts.dilate", bug)
     with pytest.raises(TypeError, match="a bug"):
         run(gtv, *MARGINS, "-o", tmp_path / "out")
 
