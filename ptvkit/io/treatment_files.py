@@ -27,6 +27,7 @@ def write_treatment(
     provenance: Provenance,
     asked: Mapping[str, Any],
     warnings: Iterable[str] = (),
+    lesions: Mapping[str, Any] | None = None,
     pages: Mapping[str, str] | None = None,
 ) -> None:
     """Write a treatment into a folder: figures as JSON, a line per patient and structure as CSV, and pages.
@@ -42,6 +43,8 @@ def write_treatment(
     asked : mapping
         Request that was simulated.
     warnings : iterable of str
+    lesions : mapping, optional
+        How they changed between the planning CTs.
     pages : mapping of str to str
         HTML by file name.
     """
@@ -64,6 +67,7 @@ def write_treatment(
         ],
         "structures": {name: _figures(result) for name, result in results.items()},
         "limits": [_limit(one) for one in limits],
+        "lesions": lesions,
         "asked": dict(asked),
         **record(provenance, home, {name: file_entry(stage / name) for name in names}, warnings),
     }

@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ptvkit.analysis.lesion_change import LesionComparison
 from ptvkit.dose.criteria import TABLED, metric_named
 from ptvkit.dose.limits import LimitShare
 from ptvkit.dose.result import NOTE, DoseResult, column_of
 from ptvkit.io.provenance import versions
+from ptvkit.report.lesion_charts import lesion_figure
 from ptvkit.report.pages import embedded, rendered, script
+from ptvkit.report.style import png_address
 from ptvkit.report.words import SHARES_NOTE
 from ptvkit.work.treatment import Treatment
 
@@ -36,6 +39,7 @@ def treatment_page(treatment: Treatment, asked: Mapping[str, Any], warnings: Seq
         "doses": [row for name, result in treatment.results.items() for row in _dose_rows(name, result)],
         "named": [row for name, result in treatment.results.items() for row in _named_rows(name, result, treatment)],
         "limits": [_limit_row(one) for one in treatment.limits],
+        **_lesions(treatment.lesions),
         "study": json.dumps(asked, indent=1, default=str),
         "provenance": [*versions().items(), ("written", datetime.now(UTC).isoformat(timespec="seconds"))],
         "data": embedded(_data(treatment)),
@@ -43,6 +47,15 @@ def treatment_page(treatment: Treatment, asked: Mapping[str, Any], warnings: Seq
         "script": script("treatment.js"),
     }
     return rendered("treatment.html.j2", values)
+
+
+def _lesions(lesions: LesionComparison | None) -> dict[str, Any]:
+    """How the lesions changed between planning CTs: a sentence, a table, a picture; or nothing."""
+    if lesions is None:
+        return {"lesions": None}
+    heads, *rows = lesions.table()
+    picture = png_address(lesion_figure(lesions))
+    return {"lesions": lesions.summary(), "lesion_heads": heads, "lesion_rows": rows, "lesion_picture": picture}
 
 
 def parts_in_words(treatment: Treatment) -> str:

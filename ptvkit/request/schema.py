@@ -295,7 +295,8 @@ class PartTable(DoseTable):
     # what its dose conforms to, and what `covers` is a share of; by default the case's PTV
     structure: StructureName | None = None
     margin: MarginValue = 0.0
-    # of a new planning CT
+    # of a new planning CT; its GTV, to see how the lesions changed since the first part that names its own
+    gtv: StructureName | None = None
     frame: str | None = None
     transform: list[list[float]] | None = None
     # in place of what all parts have

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from ptvkit.work.reading import read_by
 from ptvkit.work.structures import structures_of
 from ptvkit.work.targets import named_files, output_folder
 from ptvkit.work.treatment import OUTPUTS as TREATMENT_OUTPUTS
-from ptvkit.work.treatment import Treatment, check_parts, treatment_of, write_treatment_files
+from ptvkit.work.treatment import Treatment, check_parts, lesions_between, treatment_of, write_treatment_files
 from ptvkit.work.values import course_of, dose_of, require_motion
 from ptvkit.work.workspace import Workspace
 
@@ -225,6 +225,7 @@ def _simulated(
     if request.tables.parts:
         with nullcontext() if progress is None else progress("treatment") as told:
             treatment = treatment_of(request, ctv, ptv, seed=ask.seed, progress=told)
+        treatment = replace(treatment, lesions=lesions_between(request, treatment.parts))
         notes = (*notes, *(one.words for one in treatment.limits if one.planned is None))
     outcome = SimulationOutcome(
         folder=folder,

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ptvkit.analysis.lesion_change import LesionComparison, compare_lesions
 from ptvkit.display import drawing
 from ptvkit.dose.conformal import conformal_dose
 from ptvkit.dose.dose import Dose
@@ -26,6 +28,7 @@ from ptvkit.motion.coverage import Structure
 from ptvkit.motion.simulate import Progress
 from ptvkit.request.request import Request
 from ptvkit.request.schema import PartTable
+from ptvkit.work.lesions import as_json
 from ptvkit.work.structures import Reader, read_named
 from ptvkit.work.values import IDEALISED, course_of, made_from, request_of_part
 
@@ -45,12 +48,15 @@ class Treatment:
     limits : tuple of LimitShare
     metrics : tuple of str
         Kept beside the usual ones because the request names them.
+    lesions : LesionComparison or None
+        How the lesions changed between the planning CTs of the first and the last part that name their GTV.
     """
 
     parts: tuple[Part, ...]
     results: Mapping[str, DoseResult]
     limits: tuple[LimitShare, ...]
     metrics: tuple[str, ...] = ()
+    lesions: LesionComparison | None = None
 
 
 def check_parts(request: Request) -> None:
@@ -165,6 +171,27 @@ def _dose(table: PartTable, target: Structure) -> Dose:
     return dose if table.covers is None else prescribe(dose, target, gy, table.covers)
 
 
+def lesions_between(request: Request, parts: Sequence[Part], read: Reader = read_named) -> LesionComparison | None:
+    """How the lesions changed between the planning CTs of the first and the last part that name their GTV.
+
+    Raises
+    ------
+    PtvkitError
+        Naming the part whose GTV cannot be used.
+    """
+    named = [(part, table.gtv) for part, table in zip(parts, request.tables.parts, strict=True) if table.gtv]
+    if len(named) < 2:
+        return None
+    (first, before), (last, after) = named[0], named[-1]
+    transform = _matrix(last) @ np.linalg.inv(_matrix(first))
+    where = f"[[parts]] {last.name}: gtv"
+    return made_from(request.source, where, lambda: compare_lesions(read(before), read(after), transform))
+
+
+def _matrix(part: Part) -> NDArray[np.float64]:
+    return np.eye(4) if part.transform is None else np.asarray(part.transform, float)
+
+
 def columns_of(treatment: Treatment) -> dict[str, float]:
     """Columns of a study's table: named metrics of the target, and in which share of courses each limit is kept."""
     target = treatment.results[CTV]
@@ -197,5 +224,6 @@ def write_treatment_files(
         provenance=provenance,
         asked=asked,
         warnings=warnings,
+        lesions=None if treatment.lesions is None else as_json(treatment.lesions),
         pages=extra,
     )

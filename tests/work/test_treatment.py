@@ -75,6 +75,36 @@ def test_files_of_a_treatment(tmp_path: Path) -> None:
     assert all(finding.state == "fresh" for finding in check_folder(tmp_path))
 
 
+def test_lesions_between_the_planning_cts(tmp_path: Path) -> None:
+    """The second CT lies 30 mm towards S and its lesion is a smaller one, registered by the part's transform."""
+    grown, grid = pk.phantom.region("lesion_3"), pk.phantom.grid((1, 1, 2))
+    pk.write_mask(pk.phantom.mask("lesion_3", grid), tmp_path / "first.nii.gz")
+    moved = grid.affine.copy()
+    moved[2, 3] += 30
+    smaller = pk.contract(grown, 3).to_mask(grid)
+    pk.write_mask(pk.Mask.from_array(smaller.array, moved), tmp_path / "second.nii.gz")
+    up = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 30], [0, 0, 0, 1]]
+    changes = {
+        "cases.gtv": str(tmp_path / "first.nii.gz"),
+        "parts.wide.gtv": str(tmp_path / "first.nii.gz"),
+        "parts.boost.gtv": str(tmp_path / "second.nii.gz"),
+        "parts.boost.transform": up,
+        "treatment.structures": None,
+        "limits": None,
+        "simulation.patients": 5,
+    }
+    outcome = pk.run_simulation(pk.Request.load(with_values(ASK, changes, "it")), tmp_path / "out")
+    assert outcome.treatment is not None
+    assert outcome.treatment.lesions is not None
+    (row,) = outcome.treatment.lesions.rows
+    assert row.category == "shrunk"
+    assert row.volume_cc[0] == pytest.approx(grown.volume_cc, rel=0.02)
+    assert "RECIST 1.1" in (tmp_path / "out" / "treatment.html").read_text()
+    assert (
+        json.loads((tmp_path / "out" / "treatment.json").read_text())["lesions"]["lesions"][0]["category"] == "shrunk"
+    )
+
+
 def test_a_study_of_a_treatment(tmp_path: Path) -> None:
     ask = {**ASK, "sweep": {"parameters": {"parts.boost.margin": [0, 3]}}}
     pk.run_study(pk.Request.load(ask, {"output.page": False, "simulation.patients": 30}), tmp_path)
