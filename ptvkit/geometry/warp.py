@@ -5,7 +5,6 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ptvkit.errors import GridError
 from ptvkit.geometry.distance import signed_distance
@@ -56,6 +55,8 @@ class DisplacementField:
     def at(self, points_mm: Floats) -> Floats:
         """Vectors (N, 3) at patient points (N, 3), mm; beyond the grid those of its edge."""
         index = self.grid.to_index(points_mm).T
+        from scipy import ndimage  # slow to import, and only displacement fields need it
+
         each = [ndimage.map_coordinates(self.vectors_mm[..., a], index, order=1, mode="nearest") for a in range(3)]
         return np.stack(each, axis=-1)
 

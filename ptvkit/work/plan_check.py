@@ -15,7 +15,7 @@ from ptvkit.request.cases import Case
 from ptvkit.request.named_files import map_files
 from ptvkit.request.request import Request
 from ptvkit.request.schema import Names, RangeTable
-from ptvkit.request.sweep import low_and_high
+from ptvkit.request.sweep import Cell, low_and_high
 from ptvkit.values import whole
 from ptvkit.work.study import Plan
 from ptvkit.work.study_tasks import request_of, run_task, target_key
@@ -23,8 +23,6 @@ from ptvkit.work.values import course_of, refuse_exact
 from ptvkit.work.workspace import CaseValues
 
 MOST_PATIENTS: Final = 1_000_000_000
-MOST_TIMED: Final = 1
-"""Cells whose targets are made to see how long that takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +102,16 @@ def _swept(plan: Plan) -> list[dict[str, Any]]:
 def _seconds(plan: Plan, cases: int, targets: int) -> float:
     """Time of all from that of one task: making its targets ready, and its blocks of patients, several at a time."""
     task, ask, threads = plan.tasks[0], plan.request.tables.simulation, thread_count()
-    task = replace(task, cells=task.cells[:MOST_TIMED])
     own_targets = len({target_key(cell) for cell in task.cells})
 
-    def timed(rounds: int, kept: CaseValues) -> float:
+    def timed(rounds: int, kept: CaseValues, cells: tuple[Cell, ...] = task.cells) -> float:
         few = {"simulation.patients": rounds * threads * BLOCK, "simulation.precision": None}
+        part = replace(task, case=_without(task.case, few), cells=cells)
         begin = perf_counter()
-        run_task(plan.request.with_values(few), replace(task, case=_without(task.case, few)), kept, InputFiles())
+        run_task(plan.request.with_values(few), part, kept, InputFiles())
         return perf_counter() - begin
 
-    timed(1, CaseValues())  # loads what is compiled
+    timed(1, CaseValues(), task.cells[:1])  # loads what is compiled
     kept = CaseValues()
     first, one, three = timed(1, kept), timed(1, kept), timed(3, kept)
     each_round = max(three - one, 0.0) / 2
