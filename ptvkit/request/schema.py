@@ -1,7 +1,7 @@
 """The schema of a request: its tables and keys, the same in TOML, on the command line and in Python."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
 
@@ -408,3 +408,7 @@ class Tables(Table):
     simulation: SimulationTable = SimulationTable()
     sweep: SweepTable | None = None
     output: OutputTable = OutputTable()
+
+
+DISPLACING: Final = ("errors", "guidance", "breathing", "management", "intrafraction", "shape_change")
+"""Tables that say what displaces a target."""

@@ -24,6 +24,7 @@ from ptvkit.margins.between import HeldMargin, margin_between
 from ptvkit.motion.coverage import filled
 from ptvkit.request.cases import cases_of
 from ptvkit.request.request import Consumer, Request
+from ptvkit.request.schema import DISPLACING
 from ptvkit.work.patients import PATIENTS, write_patients
 from ptvkit.work.reading import read_by
 from ptvkit.work.structures import structures_of
@@ -60,17 +61,7 @@ OF_TARGETS: Final = (
 SIMULATION: Final = Consumer(
     name="simulate",
     reads=(
-        *(
-            "cases",
-            "errors",
-            "guidance",
-            "breathing",
-            "management",
-            "intrafraction",
-            "shape_change",
-            "dose",
-            "simulation",
-        ),
+        *("cases", *DISPLACING, "dose", "simulation"),
         *("parts", "treatment", "limits", "output.pictures", "output.maps", "output.patients", "output.page"),
     ),
 )

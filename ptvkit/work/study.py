@@ -14,6 +14,7 @@ from ptvkit.io.provenance import TABLE_SCHEMAS
 from ptvkit.io.requests import InputFiles
 from ptvkit.request.cases import Case, cases_of
 from ptvkit.request.request import Consumer, Request
+from ptvkit.request.schema import DISPLACING
 from ptvkit.request.sweep import Cell, cells_of, check_cells
 from ptvkit.work.journal import SCHEMA, SUFFIX, Record
 from ptvkit.work.reading import check_case_keys, read_by
@@ -32,18 +33,7 @@ ASKED: Final = (*COMPUTED[1:], "sweep")
 STUDY: Final = Consumer(
     name="a study",
     reads=(
-        *(
-            "cases",
-            "errors",
-            "guidance",
-            "breathing",
-            "management",
-            "intrafraction",
-            "shape_change",
-            "dose",
-            "simulation",
-            "sweep",
-        ),
+        *("cases", *DISPLACING, "dose", "simulation", "sweep"),
         *("parts", "treatment", "limits", "output.page"),
         *(
             f"targets.{key}"

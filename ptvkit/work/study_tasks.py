@@ -24,6 +24,7 @@ from ptvkit.motion.result import CoverageResult
 from ptvkit.motion.simulate import FractionFigures, by_fraction, check_size, in_threads, result_of
 from ptvkit.request.cases import Case
 from ptvkit.request.request import Request
+from ptvkit.request.schema import DISPLACING
 from ptvkit.request.sweep import Cell
 from ptvkit.values import number, whole
 from ptvkit.work.journal import Record
@@ -41,21 +42,7 @@ MOST_COURSES: Final = 64
 MOTION: Final = "targets.motion"
 SHAPING: Final = ("cases", "targets")
 """Tables that say what the targets are; all others say what displaces them, or with what dose."""
-COMPUTED: Final = (
-    *(
-        *SHAPING,
-        "errors",
-        "guidance",
-        "breathing",
-        "management",
-        "intrafraction",
-        "shape_change",
-        "dose",
-        "parts",
-        "treatment",
-    ),
-    *("limits", "simulation"),
-)
+COMPUTED: Final = (*SHAPING, *DISPLACING, "dose", "parts", "treatment", "limits", "simulation")
 """Tables that figures depend on."""
 
 
