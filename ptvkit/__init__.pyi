@@ -78,6 +78,7 @@ from .motion.presets import breathing_presets
 from .motion.residuals import Residual, residual_errors
 from .motion.result import CoverageResult
 from .motion.setup import SetupError
+from .motion.several import SeveralTargets, simulate_targets
 from .motion.shape_change import ShapeChange
 from .motion.simulate import simulate_coverage
 from .motion.trajectory import Trajectory
@@ -154,6 +155,7 @@ __all__ = [
     "SessionFigures",
     "SetupError",
     "SetupStatistics",
+    "SeveralTargets",
     "ShapeChange",
     "SimulationOutcome",
     "Solution",
@@ -241,6 +243,7 @@ __all__ = [
     "setup_statistics",
     "simulate_coverage",
     "simulate_dose",
+    "simulate_targets",
     "simulate_treatment",
     "solve_margin",
     "tcp",
