@@ -107,6 +107,8 @@ def personal_margin(
     >>> own.correction_mm, own.remaining_sd_mm, own.margin_mm.round(2)
     (array([-2.25, -0.75,  3.  ]), array([1.5, 1.5, 1.5]), array([5.7, 5.7, 5.7]))
     """
+    if vector(prior.trend_mm).any():
+        raise MotionError("prior: a trend_mm is not taken into account here; leave it out")
     shifts = _shifts(shifts_mm)
     count, mean, systematic = len(shifts), vector(prior.mean_mm), vector(prior.systematic_mm)
     if not systematic.any():

@@ -245,6 +245,10 @@ def compare_strategies(
     """
     for name in strategies:
         choice("strategies", name, STRATEGIES)
+    if course.shape_change is not None:
+        raise MotionError(
+            "course: compare_strategies takes no shape_change; leave it out, and add its growth to the margin"
+        )
     wanted = number("population", population, least=0.01, most=0.999)
     count = whole("patients", patients, least=20, most=1_000_000)
     beam = course.fraction_s / 60 if beam_min is None else beam_min

@@ -112,8 +112,9 @@ def planned_by(
             own = at_nearest_phase(own, breathing)
         return Planned(name=name, base=internal if name == "itv" else ctv, course=own, assumed=PLANNED[name])
     management, assumed = _management(name, course, managements)
-    reference = "snapshot" if name == "compression" else "time_mean"
-    managed = replace(course, breathing=replace(breathing, reference=reference), management=management)
+    if not isinstance(management, Gate) or management.planned != "reference":  # else as the course has it
+        breathing = replace(breathing, reference="snapshot" if name == "compression" else "time_mean")
+    managed = replace(course, breathing=breathing, management=management)
     return Planned(name=name, base=ctv, course=managed, assumed=assumed)
 
 

@@ -291,8 +291,10 @@ def _direct_doses(blur: Blur, points: Floats, centre_mm: Floats, drawn: Drawn, h
     if drawn.sample_turns is not None:
         away, each = points - centre_mm, zip(drawn.sample_turns[0], shifts, strict=True)
         return [turned_mean(blur, away, centre_mm, turn, one) for turn, one in each]
-    beyond = () if held is None else held.beyond
-    if held is not None and len(held.start) - 1 + len(beyond) == 1 != len(shifts):  # the course is one fraction
+    if held is None:
+        return [blur.mean(points, one) for one in shifts]
+    beyond = held.beyond
+    if len(held.start) - 1 + len(beyond) == 1 != len(shifts):  # the course is one fraction
         return [blur.mean(points, one) for one in shifts] if beyond else []
     return [blur.mean(points, shifts[number]) for number in beyond]
 

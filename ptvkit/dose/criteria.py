@@ -56,6 +56,8 @@ class Entry(NamedTuple):
         What a result that uses it must add.
     is_absolute : bool
         Whether it needs doses in Gy, also where others are shares of the prescription.
+    alpha_beta_gy : float or None
+        Of the EQD2 that its parameters are of; None where it is of any dose.
     """
 
     form: str
@@ -66,6 +68,7 @@ class Entry(NamedTuple):
     compute: Callable[[Any, float], Any]
     note: str = ""
     is_absolute: bool = False
+    alpha_beta_gy: float | None = None
 
 
 def _of_set(model: Callable[..., float], name: str) -> Callable[[Any, float], float]:
@@ -117,6 +120,7 @@ REGISTRY: Final = (
             _of_set(tcp, name),
             note=_model(one),
             is_absolute=True,
+            alpha_beta_gy=one.alpha_beta_gy,
         )
         for name, one in TUMOUR_SETS.items()
     ),
@@ -130,6 +134,7 @@ REGISTRY: Final = (
             _of_set(ntcp, name),
             note=_model(one),
             is_absolute=True,
+            alpha_beta_gy=one.alpha_beta_gy,
         )
         for name, one in LYMAN_SETS.items()
     ),

@@ -72,7 +72,8 @@ class DoseResult:
 
     def __repr__(self) -> str:
         counts = f"{self.patients} patients × {self.fractions} fractions"
-        return line(self, self.name, counts, f"median Dmin {np.median(self.metric('dmin_gy')):.4g} Gy")
+        dmin = np.median(self.metric("dmin"))
+        return line(self, self.name, counts, f"median Dmin {dmin:.4g} Gy")
 
     def _repr_html_(self) -> str:
         return html_of(self)

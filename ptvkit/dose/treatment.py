@@ -1,5 +1,6 @@
 """A treatment of several parts: each with its own dose, course and planning CT, accumulated fraction by fraction."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, overload
@@ -16,7 +17,7 @@ from ptvkit.dose.metrics import metrics_of
 from ptvkit.dose.points import points_of
 from ptvkit.dose.result import DoseResult
 from ptvkit.dose.target import Target, target_of
-from ptvkit.errors import DoseError, MotionError
+from ptvkit.errors import DoseError, MotionError, PtvkitWarning
 from ptvkit.kernels.jit import thread_count
 from ptvkit.motion.course import Course, Seed, root, samples_of
 from ptvkit.motion.coverage import Structure, filled
@@ -299,13 +300,34 @@ def simulate_treatment(
         threads=thread_count() if workers is None else whole("workers", workers, least=1, most=1024),
     )
     first = next(iter(named))
+    own = dict(zip(named, _ratios(ratios, tuple(named)), strict=True))
+    _check_models(metrics, own)
     by_name = {
-        name: _target(name, one, treated, ratio, quantity, tuple(metrics), name != first)
-        for (name, one), ratio in zip(named.items(), _ratios(ratios, tuple(named)), strict=True)
+        name: _target(name, one, treated, own[name], quantity, _of_ratio(metrics, own[name]), name != first)
+        for name, one in named.items()
     }
+    if any(part.course.shape_change is not None for part in treated):
+        text = "the dose is that of the structures as planned, without their change of shape"
+        warnings.warn(text, PtvkitWarning, stacklevel=2)
     found = accumulated_groups(accumulation, tuple(by_name.values()), progress)
     done = {name: _numbered(result, fractions, max(times), start) for name, result in zip(by_name, found, strict=True)}
     return done if isinstance(structures, Mapping) else next(iter(done.values()))
+
+
+def _of_ratio(metrics: Sequence[str], ratio: float | None) -> tuple[str, ...]:
+    """Metrics that a structure of this α/β has: a model only where its parameters are of that EQD2."""
+    return tuple(one for one in metrics if metric_named(one).entry.alpha_beta_gy in (None, ratio))
+
+
+def _check_models(metrics: Sequence[str], ratios: Mapping[str, float | None]) -> None:
+    """Refuse a model whose parameters are of an EQD2 that no structure has."""
+    for name in metrics:
+        wanted = metric_named(name).entry.alpha_beta_gy
+        if wanted is not None and wanted not in ratios.values():
+            raise DoseError(
+                f"metrics: {name!r} is of EQD2 with α/β {wanted:g} Gy, which no structure has; give alpha_beta_gy ="
+                f" {wanted:g} to the structure that it is of, or leave it out"
+            )
 
 
 def _named(structures: Structure | Mapping[str, Structure]) -> dict[str, Structure]:

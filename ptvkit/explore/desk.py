@@ -1,6 +1,7 @@
 """What the page shows: volumes, contours and rough shares at once, then refined figures."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +29,8 @@ State = Literal["first", "refined"]
 PAUSE_S: Final = 0.4
 """Refined figures are begun once nothing was moved for so long."""
 STUDY: Final = "study.toml"
+FIRST_LINE: Final = "# Written by ptvkit explore"
+"""Of a saved study; a file without it is not written over."""
 GUIDANCE: Final = frozenset(("guidance.match", "guidance.action_level_mm", "guidance.mode"))
 GROWTH_MM: Final = tuple(0.5 * n for n in range(-16, 25))
 PIXEL_MM: Final = 1.0
@@ -122,7 +125,7 @@ class Desk:
         """Refuse keys that no control moves: no page can name a file."""
         known = {control["key"] for control in controls_of(self._session.request)} | GUIDANCE
         for key, value in values.items():
-            if key not in known or not isinstance(value, int | float | str):
+            if key not in known or isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise FileError(f"{key}: no control of the page moves it to {value!r:.40}")
 
     def _with_guidance(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,26 +271,35 @@ class Desk:
             When a file cannot be written.
         """
         with self._changing, self._news:
-            self._news.wait_for(lambda: self.shown.state == "refined" or bool(self.shown.error))
+            self._news.wait_for(lambda: self.shown.state == "refined" or bool(self.shown.error) or not self._is_open)
             shown, out = self.shown, self._out
+        if not self._is_open:
+            raise FileError("nothing was saved: the page is being closed")
         if shown.error:
             raise FileError(f"nothing was saved: {shown.error}")
         request = shown.session.request
+        text = study_text(request, out)
+        _refuse_foreign(out / STUDY, request)
         with self._workspace.collected_warnings() as warned:
             if request.tables.cases.gtv is not None:
                 run_targets(request.with_values({"output.page": True}), out)
-        out.mkdir(parents=True, exist_ok=True)
         with write_whole(out / STUDY) as file:
-            file.write(study_text(request, out).encode())
+            file.write(f"{FIRST_LINE}\n\n{text}".encode())
         return {
             "folder": str(out),
             "files": sorted(path.name for path in out.iterdir() if path.is_file()),
-            "command": f"ptvkit simulate --study {out / STUDY} -o {out / 'simulated'}",
+            "command": shlex.join(["ptvkit", "simulate", "--study", str(out / STUDY), "-o", str(out / "simulated")]),
             "version": shown.version,
             "state": shown.state,
             "figures": shown.figures.as_dict(),
             "warnings": tuple(warned),
         }
+
+
+def _refuse_foreign(study: Path, request: Request) -> None:
+    """Refuse to write over the study file that the page began with, or one that it did not write."""
+    if study.exists() and not study.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINE):
+        raise FileError(f"{study}: is there already, and no study that was saved here; choose another folder")
 
 
 def _refined(shown: Shown, workspace: Workspace) -> Shown:
@@ -299,6 +311,8 @@ def _refined(shown: Shown, workspace: Workspace) -> Shown:
             curve = session.growth_curve(GROWTH_MM, FIRST_PATIENTS)
     except PtvkitError as error:
         return replace(shown, error=str(error))
+    except Exception as error:  # the thread goes on, and the page says what happened
+        return replace(shown, error=f"a bug in ptvkit: {type(error).__name__}: {error}")
     shares = () if curve is None else tuple(curve.tolist())
     return Shown(
         version=shown.version,

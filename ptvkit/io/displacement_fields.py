@@ -1,5 +1,6 @@
 """Displacement fields as files: NIfTI, and MetaImage through SimpleITK."""
 
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,8 +56,12 @@ def _from_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     try:
         image = loader.load(path)
         values = np.asarray(image.dataobj)
-    except (loader.filebasedimages.ImageFileError, OSError, ValueError, EOFError) as error:
+    except (loader.filebasedimages.ImageFileError, loader.spatialimages.HeaderDataError, zlib.error) as error:
         raise FileError(f"{path}: is damaged or cannot be read ({error}); write it again") from None
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError, TypeError) as error:
+        raise FileError(f"{path}: is damaged or cannot be read ({error}); write it again") from None
+    if values.dtype.kind not in "iuf":
+        raise FileError(f"{path}: holds {values.dtype} values; a field has real numbers")
     if values.ndim == 5 and values.shape[3] == 1:
         values = values[:, :, :, 0]
     if values.ndim != 4 or values.shape[3] != 3:

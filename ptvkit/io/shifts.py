@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
@@ -157,9 +158,9 @@ def _refuse_gaps(columns: Columns, who: int) -> None:
             return  # dates, or names
         numbers.setdefault(row[who].strip(), []).append(number)
     for name, own in numbers.items():
-        missing = sorted(set(range(min(own), max(own))) - set(own))
-        if missing:
+        missing = next((a + 1 for a, b in pairwise(sorted(set(own))) if b - a > 1), None)
+        if missing is not None:
             raise FileError(
                 f"{columns.path}: patient {printable(name, 40)} has fractions {min(own)} to {max(own)}"
-                f" without {missing[0]}; complete the log, or allow gaps where not every fraction is imaged"
+                f" without {missing}; complete the log, or allow gaps where not every fraction is imaged"
             )

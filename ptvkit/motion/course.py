@@ -14,6 +14,7 @@ from ptvkit.motion.breathing import Breathing, BreathingDraw, Streams
 from ptvkit.motion.drawn import Drawn, joined
 from ptvkit.motion.guidance import ImageGuidance, Part, Workload, guided
 from ptvkit.motion.intrafraction import Intrafraction, within_fractions
+from ptvkit.motion.management.breath_hold import BreathHold
 from ptvkit.motion.management.management import Ask, Management
 from ptvkit.motion.setup import SeenBy, SetupError, draw
 from ptvkit.motion.shape_change import ShapeChange
@@ -75,7 +76,7 @@ class Course:
     fraction_s: float = 90.0
 
     def __post_init__(self) -> None:
-        setup = (self.setup,) if isinstance(self.setup, SetupError) else tuple(self.setup)
+        setup = (self.setup,) if isinstance(self.setup, SetupError) else tuple(self.setup or ())
         names = [error.name for error in setup]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -248,6 +249,8 @@ def draw_block(
     growth = None
     if course.shape_change is not None:
         growth = course.shape_change.draw(BLOCK, course.fractions, stream(4, 0)) * there(SHAPE_CHANGE)
+        if course.intrafraction is not None and course.intrafraction.adaptation_min is not None:
+            growth = 0.0 * growth  # the target is drawn anew before each fraction
     drawn = Drawn(
         parts=tuple(replace(part, shift_mm=part.shift_mm[:patients]) for part in [*parts, *drift]),
         wave_mm=None,
@@ -287,10 +290,23 @@ def draw_breathing(
     if course.management is None:
         assert course.breathing is not None
         return course.breathing.draw(BLOCK, course.fractions, samples, course.fraction_s, rng, drifts=ask.drifts)
+    _check_holds(course)
     moved = course.management.draw(course.breathing, ask, rng)
     if course.intrafraction is not None and moved.time_s.max() > course.fraction_s * (1 + 1e-9):
         raise MotionError("intrafraction: is not known for a beam that pauses; leave it or the management out")
     return moved
+
+
+def _check_holds(course: Course) -> None:
+    """Refuse holds that end before the beam time that drifts and other motion are given for."""
+    hold = course.management
+    if not isinstance(hold, BreathHold) or hold.holds is None or not course.drifts_after_match:
+        return
+    if hold.holds * hold.hold_s < course.fraction_s * (1 - 1e-9):
+        raise MotionError(
+            f"breath hold: {hold.holds} of {hold.hold_s:g} s are shorter than the beam time, {course.fraction_s:g} s,"
+            " over which the drift is given; give more holds, or a shorter fraction"
+        )
 
 
 def _set_up(

@@ -95,15 +95,35 @@ class Drawn:
         corrections; every position of a random walk. They do not depend on `samples`.
         """
         if self.extreme_shares is not None:
-            return self._moved(self.extreme_shares, self.wave_extremes_mm)
+            ends = self._moved(self.extreme_shares, self.wave_extremes_mm)
+            if self.path is None or self.wave_extremes_mm is None:
+                return ends
+            nodes = self._moved(self._path_shares, self.path.path_mm) + self._at_path(self.wave_extremes_mm)
+            return np.concatenate([ends, nodes], axis=2)
         if self.wave_mm is not None:
             raise ValueError("these displacements were drawn without their extremes")
         if self.path is not None:
-            shares = np.broadcast_to(self.path.shares, (*self._shape, len(self.path.shares)))
-            return self._moved(shares, self.path.path_mm)
+            return self._moved(self._path_shares, self.path.path_mm)
         drifts = any(part.grows and part.shift_mm.any() for part in self.parts)
         share = np.array([0.0, 1.0] if drifts else [0.0])
         return self._moved(np.broadcast_to(share, (*self._shape, len(share))), None)
+
+    @property
+    def _path_shares(self) -> Floats:
+        assert self.path is not None
+        return np.broadcast_to(self.path.shares, (*self._shape, len(self.path.shares)))
+
+    def _at_path(self, extremes: Floats) -> Floats:
+        """Values of breathing (P, F, N, 3) at the nodes of the path, on straight lines between its extremes."""
+        assert self.path is not None
+        assert self.extreme_shares is not None
+        found = np.empty((*self._shape, len(self.path.shares), extremes.shape[3]))
+        for place in np.ndindex(self._shape):
+            order = np.argsort(self.extreme_shares[place], kind="stable")
+            at = self.extreme_shares[place][order]
+            for axis in range(extremes.shape[3]):
+                found[place][:, axis] = np.interp(self.path.shares, at, extremes[place][order, axis])
+        return found
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -161,7 +181,10 @@ class Drawn:
     @cached_property
     def extreme_turns(self) -> Floats | None:
         """Rotation matrices (patients, fractions, extremes or 1, 3, 3) at the times of `extreme_shifts_mm`."""
-        return self._turned(self.extreme_turns_rad)
+        turns = self.extreme_turns_rad
+        if turns is not None and self.path is not None:
+            turns = np.concatenate([turns, self._at_path(turns)], axis=2)
+        return self._turned(turns)
 
     def _turned(self, wave_rad: Floats | None) -> Floats | None:
         """Of the breathing in the patient, who is then turned by the set-up errors."""

@@ -1,5 +1,6 @@
 """Where the target is how often: two maps of probability."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
+from ptvkit.errors import PtvkitWarning
 from ptvkit.geometry.boxes import joined
 from ptvkit.geometry.centroid import centroid
 from ptvkit.geometry.grid import Grid
@@ -88,6 +90,9 @@ def probability_maps(
     (True, True)
     """
     count = whole("patients", patients, least=1, most=1_000_000)
+    if course.shape_change is not None:
+        text = "the maps are of the target as planned, without its change of shape"
+        warnings.warn(text, PtvkitWarning, stacklevel=2)
     target, planned = joined(filled(ctv), most=MOST_NODES), filled(ptv)
     if course.turns:  # many poses on twice the spacing say more than few on this
         target = coarser(target)

@@ -18,6 +18,7 @@ from ptvkit.motion.course import BLOCK, Course, Seed, draw_block, root
 from ptvkit.motion.coverage import OUTSIDE_MM, ROOM, Structure, filled, turned_at
 from ptvkit.motion.drawn import Drawn
 from ptvkit.motion.lookup import FLOOR_MM, Depths, Figures, Lookup, lookups_of
+from ptvkit.motion.management.tracking import Tracking
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -203,6 +204,12 @@ def _check_inside(of_phase: Sequence[Sequence[Lookup]], ctv: Phases, ptv: Region
 
 def with_own_breathing(course: Course, ctv: Phases) -> Course:
     """The course; with the breathing of the phases themselves where it has none."""
+    if course.shape_change is not None:
+        raise MotionError("course: a target of several phases takes no shape_change; leave it out, or use one phase")
+    if isinstance(course.management, Tracking):
+        raise MotionError(
+            "course: tracking of a target of several phases: which phase's shape it has is not known; use one of them"
+        )
     if course.breathing is not None:
         return course
     return replace(course, breathing=Breathing.from_phases(ctv, reference="time_mean"))

@@ -86,6 +86,8 @@ def simulate_targets(
     >>> both.joint_contained <= min(target.contained() for target in both.targets)
     True
     """
+    if not all(isinstance(pair, Sequence) and len(pair) == 2 for pair in pairs):
+        raise MotionError("pairs: give pairs of CTV and PTV")
     if not pairs:
         raise MotionError("pairs: there is no target; give pairs of CTV and PTV")
     pivot = triple("isocentre_mm", isocentre_mm, least=-1e4, most=1e4)

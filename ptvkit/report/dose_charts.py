@@ -24,7 +24,7 @@ from ptvkit.report.style import INK, STROKES, dress_chart, entitle, legend, new_
 
 CTV: Final = TARGETS["CTV"]
 """Colour of simulated targets, which are CTVs."""
-SHOWN: Final = {"dmin_gy": "Dmin", "d98_gy": "D98 %", "mean_gy": "mean"}
+SHOWN: Final = {"dmin": "Dmin", "d98": "D98 %", "mean": "mean"}
 ISODOSES: Final = (0.5, 0.8, 0.95, 1.05)
 FAINT: Final = 0.1
 """Share of the reference dose below which nothing is drawn."""
@@ -60,7 +60,7 @@ def band_figure(result: DoseResult) -> Figure:
         )
         dress_chart(axis, f"{shortened(target.name)}, {target.volume_cc:.1f} cc", "accumulated dose, Gy")
         _mark(axis, result.prescription_gy)
-        axis.set_xlim(min(low, float(target.metrics["dmin_gy"].min())), float(target.levels_gy[-1]))
+        axis.set_xlim(min(low, float(target.metric("dmin").min())), float(target.levels_gy[-1]))
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes[0].set_ylabel("volume with at least this dose", color=INK, fontsize=10)
     legend(axes[0], loc="lower left")
@@ -74,8 +74,8 @@ def population_figure(result: DoseResult) -> Figure:
     shown = (result, *result.lesions) if len(result.lesions) > 1 else (result,)
     figure = new_figure(max(8.0, 4.6 * len(shown)), 4.8)
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    least = min(float(target.metric("dmin_gy").min()) for target in shown)
-    most = max(float(target.metric("mean_gy").max()) for target in shown)
+    least = min(float(target.metric("dmin").min()) for target in shown)
+    most = max(float(target.metric("mean").max()) for target in shown)
     levels = np.linspace(least - 0.02 * (most - least) - 1e-3, most + 0.05 * (most - least) + 1e-3, 161)
     for axis, target in zip(axes, shown, strict=True):
         for (name, label), stroke in zip(SHOWN.items(), STROKES, strict=True):

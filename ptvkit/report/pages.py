@@ -14,8 +14,8 @@ from ptvkit.report.colours import page_colours
 def rendered(template: str, values: Mapping[str, Any]) -> str:
     """A page from a template of this package; what it holds is escaped, so that names are text."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(_text(template))
-    return page.render(css=style(), **values)
+    page = environment.from_string(_text(template)).render(css=style(), **values)
+    return page.encode("utf-8", "backslashreplace").decode()  # a file's name may hold bytes that are no text
 
 
 def style() -> Markup:
@@ -30,7 +30,7 @@ def script(name: str) -> Markup:
 
 def embedded(data: Any) -> Markup:
     """JSON that ends no script, whatever a case is called."""
-    return Markup(json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026"))
+    return Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c").replace("&", "\\u0026"))
 
 
 def _text(name: str) -> str:

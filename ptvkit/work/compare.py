@@ -37,7 +37,15 @@ COMPARE: Final = Consumer(
     name="compare",
     reads=(
         *("cases.gtv", "cases.label", "targets.ctv", "targets.ptv", "targets.organ"),
-        *("errors", "guidance", "breathing", "management", "criteria.criterion", "criteria.population"),
+        *(
+            "errors",
+            "guidance",
+            "breathing",
+            "management",
+            "intrafraction",
+            "criteria.criterion",
+            "criteria.population",
+        ),
         *("dose.penumbra_mm", "dose.edge_level", "dose.prescribed_to", "output.page"),
         *(f"simulation.{key}" for key in ("fractions", "fraction_s", "patients", "seed")),
     ),

@@ -12,6 +12,8 @@ from ptvkit.io.files import write_whole
 from ptvkit.text import csv_text, text_from_csv
 
 NAME: Final = "results.csv"
+NAMES: Final = ("case", "lesion")
+"""Columns of names: 007 and nan are what a case may be called, and no numbers."""
 
 
 def write_results(rows: Iterable[dict[str, Any]], path: Path, columns: Sequence[str] = ()) -> None:
@@ -48,8 +50,14 @@ def write_parquet(table: Path) -> None:
         from pyarrow import parquet
     except ImportError:
         return
+    names = dict.fromkeys(NAMES, "string")
+    read = arrow.read_csv(table, convert_options=arrow.ConvertOptions(column_types=names, strings_can_be_null=False))
+    for place, column in enumerate(read.column_names):
+        if str(read.schema.field(column).type) == "string":
+            texts = [text_from_csv(text) for text in read.column(column).to_pylist()]
+            read = read.set_column(place, column, [texts])
     content = io.BytesIO()
-    parquet.write_table(arrow.read_csv(table), content)
+    parquet.write_table(read, content)
     with write_whole(table.with_suffix(".parquet")) as file:
         file.write(content.getvalue())
 
@@ -76,7 +84,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+            return [
+                {key: text_from_csv(text) if key in NAMES else _number(text) for key, text in row.items()}
+                for row in csv.DictReader(file)
+            ]
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror}; run the study first") from error
 
@@ -104,4 +115,4 @@ def read_results(path: str | os.PathLike[str]) -> Any:
     place = place / NAME if place.is_dir() else place
     if not place.exists():
         raise FileError(f"{place}: no such file; run the study first, or merge its shards")
-    return pd.read_csv(place, converters={"case": text_from_csv})
+    return pd.read_csv(place, converters=dict.fromkeys(NAMES, text_from_csv))

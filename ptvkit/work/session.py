@@ -330,7 +330,7 @@ def _figures(values: RequestValues, request: Request) -> SessionFigures:
 
 
 def _moves(course: Course) -> bool:
-    return bool(course.setup or course.breathing or course.guidance or course.intrafraction)
+    return bool(course.setup or course.breathes or course.guidance or course.intrafraction)
 
 
 def _positions(grid: Grid, axis: int) -> Floats:

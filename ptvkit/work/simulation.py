@@ -25,6 +25,7 @@ from ptvkit.motion.coverage import filled
 from ptvkit.request.cases import cases_of
 from ptvkit.request.request import Consumer, Request
 from ptvkit.request.schema import DISPLACING
+from ptvkit.values import whole
 from ptvkit.work.patients import PATIENTS, write_patients
 from ptvkit.work.reading import read_by
 from ptvkit.work.structures import structures_of
@@ -199,6 +200,9 @@ def _simulated(
     stages = [] if progress is None else [progress]
     if ask.method == "exact":
         notes = (*notes, EXACT_NOTE)
+        whole("patients", ask.patients, least=1, most=10**9)
+        if request.tables.dose is not None and request.tables.dose.file is not None:
+            raise FileError(f"{request.label('dose.file')}: simulation.method exact has no dose; leave one of them out")
         found = simulate_exactly(ctv, ptv, course, *stages, seed=ask.seed, precision=ask.precision)
     else:
         found = simulate_all(
@@ -218,6 +222,7 @@ def _simulated(
             treatment = treatment_of(request, ctv, ptv, seed=ask.seed, progress=told)
         treatment = replace(treatment, lesions=lesions_between(request, treatment.parts))
         notes = (*notes, *(one.words for one in treatment.limits if one.planned is None))
+    timed = course.intrafraction is not None and course.management is None
     outcome = SimulationOutcome(
         folder=folder,
         simulation=found,
@@ -225,7 +230,7 @@ def _simulated(
         notes=notes,
         warned=tuple(warned),
         held=None if request.tables.cases.ctv is None else margin_between(ctv, ptv),
-        beam=None if course.intrafraction is None else beam_time(course, seed=ask.seed),
+        beam=beam_time(course, seed=ask.seed) if timed else None,
     )
     _write(request, outcome, {"CTV": ctv, "PTV": ptv}, inputs)
     return outcome

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from ptvkit.analysis.lesion_change import LesionComparison, compare_lesions
 from ptvkit.display import drawing
 from ptvkit.dose.conformal import conformal_dose
+from ptvkit.dose.criteria import metric_named
 from ptvkit.dose.dose import Dose
 from ptvkit.dose.limits import DoseLimit, LimitShare, limits_kept
 from ptvkit.dose.prescription import prescribe
-from ptvkit.dose.result import DoseResult
+from ptvkit.dose.result import DoseResult, column_of
 from ptvkit.dose.treatment import Part, simulate_treatment
 from ptvkit.errors import DoseError, FileError
 from ptvkit.geometry.reconstruct import as_region
@@ -195,7 +196,9 @@ def _matrix(part: Part) -> NDArray[np.float64]:
 def columns_of(treatment: Treatment) -> dict[str, float]:
     """Columns of a study's table: named metrics of the target, and in which share of courses each limit is kept."""
     target = treatment.results[CTV]
-    found = {f"{name}_median": float(np.median(target.metric(name))) for name in treatment.metrics}
+    kept = {name: column_of(metric_named(name).name, target.quantity) for name in treatment.metrics}
+    named = [name for name, column in kept.items() if column in target.metrics]
+    found = {f"{name}_median": float(np.median(target.metric(name))) for name in named}
     for one in treatment.limits:
         if one.kept is not None:
             name = f"{one.limit.structure}_{one.limit.metric}_kept".replace(" ", "").replace("%", "")

@@ -75,7 +75,11 @@ class Compression:
         if self.factor is None:
             raise MotionError("compression: a preset replaces a wave; a recording or phases need a factor")
         if isinstance(wave, PhaseLoop):
-            return replace(breathing, wave=replace(wave, position_mm=wave.position_mm * vector(self.factor)))
+            return _smaller_loop(breathing, wave, vector(self.factor))
+        if not isinstance(breathing.reference, str):
+            raise MotionError("compression: of a recording needs a named reference, such as time_mean")
+        if any(trace.rotation_deg is not None for trace in wave.traces):
+            raise MotionError("compression: what it does to rotations is not known; leave them out of the recording")
         traces = tuple(_smaller(trace, vector(self.factor)) for trace in wave.traces)
         return replace(breathing, wave=replace(wave, traces=traces))
 
@@ -102,6 +106,19 @@ def _with_wave(breathing: Breathing, before: Lujan, wave: Lujan) -> Breathing:
         vary, amplitude_mm=vary.amplitude_mm * share, amplitude_between_mm=vary.amplitude_between_mm * share
     )
     return replace(breathing, wave=wave, variation=varied)
+
+
+def _smaller_loop(breathing: Breathing, loop: PhaseLoop, factor: Floats) -> Breathing:
+    """Phases nearer to their mean; a reference given as a position, and what varies with the amplitude, shrink too."""
+    was, top = (float(np.abs(loop.position_mm * one).max()) for one in (1.0, factor))
+    share = top / was if was > 0 else 1.0
+    vary = breathing.variation
+    varied = replace(
+        vary, amplitude_mm=vary.amplitude_mm * share, amplitude_between_mm=vary.amplitude_between_mm * share
+    )
+    reference = breathing.reference if isinstance(breathing.reference, str) else vector(breathing.reference) * factor
+    wave = replace(loop, position_mm=loop.position_mm * factor)
+    return replace(breathing, wave=wave, variation=varied, reference=reference)
 
 
 def _smaller(trace: Trajectory, factor: Floats) -> Trajectory:
