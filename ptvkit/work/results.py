@@ -115,4 +115,4 @@ def read_results(path: str | os.PathLike[str]) -> Any:
     place = place / NAME if place.is_dir() else place
     if not place.exists():
         raise FileError(f"{place}: no such file; run the study first, or merge its shards")
-    return pd.read_csv(place, converters=dict.fromkeys(NAMES, text_from_csv))
+    return pd.read_csv(place, converters=dict.fromkeys(NAMES, text_from_csv), keep_default_na=False, na_values=[""])
