@@ -189,7 +189,9 @@ def prior_of(words: Words, others: "dict[str, NDArray[np.float64]]") -> "tuple[S
     if text is not None and not Path(text).is_file():
         systematic, random = prior_numbers(text)
         return SetupError(name="prior", systematic_mm=systematic, random_mm=random), f"Σ, σ = {text}"
-    daily = others if text is None else read_daily(Path(text), words)
+    if text is not None:  # the patient's own days may be in the clinic's log; they are no prior
+        others = {other: own for other, own in read_daily(Path(text), words).items() if other != words["patient"]}
+    daily = others
     source = words["file"] if text is None else text
     if len(daily) < 2:
         raise MotionError(
