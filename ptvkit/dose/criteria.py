@@ -5,7 +5,7 @@ is one entry of `REGISTRY`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -313,3 +313,24 @@ def criterion_of(text: str) -> Criterion:
     if metric.name == "contained" or metric.unit in ("%", "cc") or not 0 < level <= most:
         raise refusal
     return Criterion(metric=metric, level=level, at_least=at_least)
+
+
+def metrics_of_ratio(metrics: Sequence[str], ratio: float | None) -> tuple[str, ...]:
+    """Metrics that a structure of this α/β has: a model only where its parameters are of that EQD2."""
+    return tuple(one for one in metrics if metric_named(one).entry.alpha_beta_gy in (None, ratio))
+
+
+def check_models(metrics: Sequence[str], ratios: Mapping[str, float | None]) -> None:
+    """Refuse a model whose parameters are of an EQD2 that no structure has.
+
+    Raises
+    ------
+    DoseError
+    """
+    for name in metrics:
+        wanted = metric_named(name).entry.alpha_beta_gy
+        if wanted is not None and wanted not in ratios.values():
+            raise DoseError(
+                f"metrics: {name!r} is of EQD2 with α/β {wanted:g} Gy, which no structure has; give alpha_beta_gy ="
+                f" {wanted:g} to the structure that it is of, or leave it out"
+            )

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptvkit.dose.accumulate import Accumulation, Drawing, accumulated_groups
 from ptvkit.dose.conformal import conformal_dose
-from ptvkit.dose.criteria import metric_named
+from ptvkit.dose.criteria import check_models, metric_named, metrics_of_ratio
 from ptvkit.dose.dose import Dose, Quantity, gray
 from ptvkit.dose.fractionation import check_physical, checked_ratio, eqd2_of_fractions
 from ptvkit.dose.metrics import metrics_of
@@ -301,9 +301,9 @@ def simulate_treatment(
     )
     first = next(iter(named))
     own = dict(zip(named, _ratios(ratios, tuple(named)), strict=True))
-    _check_models(metrics, own)
+    check_models(metrics, own)
     by_name = {
-        name: _target(name, one, treated, own[name], quantity, _of_ratio(metrics, own[name]), name != first)
+        name: _target(name, one, treated, own[name], quantity, metrics_of_ratio(metrics, own[name]), name != first)
         for name, one in named.items()
     }
     if any(part.course.shape_change is not None for part in treated):
@@ -312,22 +312,6 @@ def simulate_treatment(
     found = accumulated_groups(accumulation, tuple(by_name.values()), progress)
     done = {name: _numbered(result, fractions, max(times), start) for name, result in zip(by_name, found, strict=True)}
     return done if isinstance(structures, Mapping) else next(iter(done.values()))
-
-
-def _of_ratio(metrics: Sequence[str], ratio: float | None) -> tuple[str, ...]:
-    """Metrics that a structure of this α/β has: a model only where its parameters are of that EQD2."""
-    return tuple(one for one in metrics if metric_named(one).entry.alpha_beta_gy in (None, ratio))
-
-
-def _check_models(metrics: Sequence[str], ratios: Mapping[str, float | None]) -> None:
-    """Refuse a model whose parameters are of an EQD2 that no structure has."""
-    for name in metrics:
-        wanted = metric_named(name).entry.alpha_beta_gy
-        if wanted is not None and wanted not in ratios.values():
-            raise DoseError(
-                f"metrics: {name!r} is of EQD2 with α/β {wanted:g} Gy, which no structure has; give alpha_beta_gy ="
-                f" {wanted:g} to the structure that it is of, or leave it out"
-            )
 
 
 def _named(structures: Structure | Mapping[str, Structure]) -> dict[str, Structure]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import uvicorn
 from fastapi import Body, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from ptvkit.errors import PtvkitError
@@ -129,6 +130,13 @@ def application(desk: Desk, token: str, port: int, pages: Pages) -> Guard:
     @app.exception_handler(PtvkitError)
     async def refused(request: Request, error: PtvkitError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, status_code=422)
+
+    @app.exception_handler(RequestValidationError)
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        is_input = isinstance(error, RequestValidationError)
+        text = "the request holds no values that a control could have" if is_input else f"a bug in ptvkit: {error!r}"
+        return JSONResponse({"error": ascii(text)[1:-1]}, status_code=422 if is_input else 500)
 
     @app.get("/")
     def page() -> HTMLResponse:

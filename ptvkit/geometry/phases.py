@@ -179,7 +179,7 @@ class Phases:
         """
         known = self.numbers.tolist()
         if isinstance(number, bool) or number not in known:
-            raise MotionError(f"{self.name}: has no phase {number!r}; use one of {', '.join(f'{n:g}' for n in known)}")
+            raise MotionError(f"{self.name}: has no phase {number:g}; use one of {', '.join(f'{n:g}' for n in known)}")
         return int(known.index(number))
 
     @property

@@ -147,8 +147,29 @@ def _refuse_too_many(grid: Grid, name: str) -> None:
         )
 
 
+def check_structure(target: object) -> None:
+    """Refuse what is no structure, such as the name of a file or a plain array.
+
+    Raises
+    ------
+    MaskError
+    """
+    if not isinstance(target, Mask | Region):
+        raise MaskError(
+            f"a structure is needed, a Mask or a Region, found {type(target).__name__}; read a file with read_mask, or"
+            " an image in memory with as_mask"
+        )
+
+
 def as_region(target: Mask | Region) -> Region:
-    """The region of a mask; a region as it is."""
+    """The region of a mask; a region as it is.
+
+    Raises
+    ------
+    MaskError
+        When it is neither.
+    """
+    check_structure(target)
     return target if isinstance(target, Region) else region_from_mask(target)
 
 

@@ -1,12 +1,13 @@
 """The margin that an existing CTV and PTV hold: how far the CTV can move, and where the PTV is thinnest."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptvkit.errors import MaskError
+from ptvkit.errors import MaskError, PtvkitWarning
 from ptvkit.geometry.directions import DIRECTIONS
 from ptvkit.geometry.distance import signed_distance
 from ptvkit.geometry.mask import Mask
@@ -88,6 +89,13 @@ def margin_between(ctv: Structure, ptv: Structure) -> HeldMargin:
     for structure, region in ((ctv, inner), (ptv, outer)):
         if region.is_empty:
             raise MaskError(f"{structure.name}: is empty; there is no margin between the two")
+    if inner.volume_cc > outer.volume_cc:
+        warnings.warn(
+            f"{ctv.name} has {inner.volume_cc:.1f} cc, more than {ptv.name} with {outer.volume_cc:.1f} cc; check that"
+            " they are not exchanged",
+            PtvkitWarning,
+            stacklevel=2,
+        )
     points = inner.surface_points()
     distance = signed_distance(outer, outside_mm=OUTSIDE_MM, inside_mm=LARGEST_MM)
     depth = distance.sample(points)

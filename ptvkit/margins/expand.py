@@ -9,7 +9,7 @@ from ptvkit.errors import MarginError
 from ptvkit.geometry.boxes import for_each_box
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.phases import Phases
-from ptvkit.geometry.reconstruct import as_region
+from ptvkit.geometry.reconstruct import as_region, check_structure
 from ptvkit.geometry.region import Region
 from ptvkit.geometry.resample import aligned, coarser, embedded, nodes_with
 from ptvkit.kernels.gauge import grown
@@ -62,6 +62,8 @@ def expand(target: Grown, margin: MarginLike, *, method: Method = "region") -> G
     if method not in ("region", "voxel"):
         raise MarginError(f"method {method!r}: use 'region' (sub-voxel) or 'voxel' (voxel centres)")
     margin = as_margin(margin)
+    if not isinstance(target, Phases):
+        check_structure(target)
     if not isinstance(target, Mask):
         if method == "voxel":
             raise MarginError("method 'voxel' counts voxel centres: give it a Mask, such as region.to_mask(grid)")
@@ -94,6 +96,7 @@ def contract(target: Target, margin: MarginLike) -> Target:
     >>> contract(mask, 3).box
     ((13, 8, 3), (26, 21, 8))
     """
+    check_structure(target)
     margin = as_margin(margin)
     if isinstance(target, Mask):
         return erode(as_region(target), margin).to_mask(target.grid)

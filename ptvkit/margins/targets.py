@@ -17,7 +17,7 @@ from ptvkit.geometry.extent import edges_touched, extent, margins_between, volum
 from ptvkit.geometry.grid import Grid
 from ptvkit.geometry.mask import Mask
 from ptvkit.geometry.phases import Phases
-from ptvkit.geometry.reconstruct import as_region
+from ptvkit.geometry.reconstruct import as_region, check_structure
 from ptvkit.geometry.region import LEAST_CC, Region
 from ptvkit.kernels.parts import labelled
 from ptvkit.margins.barriers import Structure, same_grid, stay_inside, stay_out
@@ -191,6 +191,8 @@ def make_targets(
     >>> {letter: round(mm) for letter, mm in targets.achieved["ptv"].items()}
     {'R': 5, 'L': 5, 'A': 5, 'P': 5, 'S': 8, 'I': 11}
     """
+    if not isinstance(gtv, Phases):
+        check_structure(gtv)
     breathing = as_margin("0" if breathing is None else breathing, "breathing", name_sides=True)
     if breathing_shape not in ("semi_axes", "sweep"):
         raise MarginError(f"breathing_shape {breathing_shape!r}: use 'semi_axes' or 'sweep'")

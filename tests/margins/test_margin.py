@@ -113,3 +113,12 @@ def test_a_breathing_margin_names_its_sides() -> None:
     at_once = pk.make_targets(TARGET, ctv=0, ptv="2,S=5,I=8")
     np.testing.assert_array_equal(with_breathing.ptv.level, at_once.ptv.level)
     assert pk.make_targets(TARGET, ctv=0, ptv=2, breathing=0).breathing.is_zero
+
+
+@pytest.mark.parametrize("target", ["gtv.nii.gz", None, np.ones((3, 3, 3))])
+def test_what_is_no_structure_is_refused(target: object) -> None:
+    for grown in (pk.expand, pk.contract):
+        with pytest.raises(pk.MaskError, match="a Mask or a Region, found"):
+            grown(target, 3)  # type: ignore[call-overload,arg-type]
+    with pytest.raises(pk.MaskError, match="a Mask or a Region, found"):
+        pk.make_targets(target, ctv=1, ptv=1)  # type: ignore[arg-type]
