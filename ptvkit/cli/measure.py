@@ -189,9 +189,8 @@ def prior_of(words: Words, others: "dict[str, NDArray[np.float64]]") -> "tuple[S
     if text is not None and not Path(text).is_file():
         systematic, random = prior_numbers(text)
         return SetupError(name="prior", systematic_mm=systematic, random_mm=random), f"Σ, σ = {text}"
-    if text is not None:  # the patient's own days may be in the clinic's log; they are no prior
-        others = {other: own for other, own in read_daily(Path(text), words).items() if other != words["patient"]}
-    daily = others
+    is_own = text is None or Path(text).samefile(words["file"])  # then the patient's own days are no prior
+    daily = others if text is None or is_own else read_daily(Path(text), words)
     source = words["file"] if text is None else text
     if len(daily) < 2:
         raise MotionError(

@@ -73,7 +73,8 @@ def test_an_interrupt_while_it_starts_is_no_traceback(wait_s: float) -> None:
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=30)
     assert "Traceback" not in told.decode()
-    assert process.returncode in (0, 130)
+    # as the interpreter begins or ends, the signal itself is the status, which a shell calls 130 too
+    assert process.returncode in (0, 130, -signal.SIGINT)
 
 
 def is_alive(group: int) -> bool:
