@@ -232,6 +232,26 @@ def test_refused_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.browser
+def test_a_bug_while_it_refines_ends_no_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: object, **__: object) -> None:
+        raise ValueError("by design")
+
+    monkeypatch.setattr(Session, "figures", bug)
+    desk.change({"targets.ptv.I": 7})
+    with pytest.raises(PtvkitError, match="nothing was saved: a bug in ptvkit: ValueError: by design"):
+        desk.save()
+    with pytest.raises(PtvkitError, match="no control of the page"):
+        desk.change({"targets.ptv.I": True})
+
+
+def test_save_writes_over_no_study_of_the_users(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "study.toml").write_text("# mine\n", encoding="utf-8")
+    with pytest.raises(PtvkitError, match="is there already"):
+        desk.save()
+    assert [path.name for path in (tmp_path / "saved").iterdir()] == ["study.toml"]
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_sliders_moved_at_random_give_what_the_saved_study_gives(port: int, tmp_path: Path) -> None:

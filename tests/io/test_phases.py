@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ptvkit as pk
+from ptvkit.io.displacement_fields import read_displacement_field
 
 AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])
 SHAPE = (30, 28, 24)
@@ -180,3 +181,22 @@ def test_folding_is_reported(tmp_path: Path) -> None:
     fields.append(tmp_path / "dvf_T30.nii.gz")
     with pytest.warns(pk.PtvkitWarning, match=r"dvf_T30.nii.gz: folds at 100.0% of its nodes"):
         pk.read_phases(tmp_path / "gtv.nii.gz", fields=fields, vectors="RAS", weights=(0.3, 0.3, 0.4))
+
+
+@pytest.mark.parametrize("harm", ["datatype", "gzip", "negative", "huge", "complex"])
+def test_a_damaged_field_is_refused_in_a_line(harm: str, tmp_path: Path) -> None:
+    path = tmp_path / ("field.nii.gz" if harm == "gzip" else "field.nii")
+    kind = np.complex64 if harm == "complex" else np.float32
+    nib.save(nib.Nifti1Image(np.ones((6, 5, 4, 1, 3), kind), np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    if harm == "datatype":
+        content[70:72] = (999).to_bytes(2, "little")
+    elif harm == "gzip":
+        content[30:60] = bytes(30)
+    elif harm in ("negative", "huge"):
+        size = -5 if harm == "negative" else 32767
+        content[42:48] = size.to_bytes(2, "little", signed=True) * 3
+    path.write_bytes(content)
+    with pytest.raises(pk.FileError, match=r"field\.nii") as refusal:
+        read_displacement_field(path, vectors="RAS")
+    assert "\n" not in str(refusal.value)

@@ -57,3 +57,10 @@ def test_what_is_no_table(table: Path, old: str, new: str, says: str) -> None:
 def test_the_sign_is_asked_for(table: Path) -> None:
     with pytest.raises(MotionError, match="use 'displacement'"):
         read_shifts(table, sign="plus", axes="RAS")  # type: ignore[arg-type]
+
+
+def test_a_gap_of_any_length_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("patient,fraction,LR_mm,AP_mm,SI_mm\nA,1,0,0,0\nA,9000000000,1,1,1\n", encoding="utf-8")
+    with pytest.raises(FileError, match="has fractions 1 to 9000000000 without 2"):
+        read_shifts(path, axes="RAS", sign="displacement")

@@ -72,3 +72,31 @@ def test_models_of_another_ratio_are_refused() -> None:
 
 def test_no_errors_may_be_written_as_none() -> None:
     assert pk.Course(setup=None, fractions=3).setup == ()  # type: ignore[arg-type]
+
+
+def test_a_biological_result_shows_itself() -> None:
+    dose = pk.conformal_dose(ball(16), prescription_gy=20)
+    course = pk.Course(setup=[pk.SetupError(systematic_mm=1)], fractions=2)
+    found = pk.simulate_dose(dose, ball(10), course, patients=20, seed=1, alpha_beta_gy=10)
+    assert "median Dmin" in repr(found)
+    assert found.plot() is not None
+    assert "<table" in found._repr_html_()
+
+
+def test_phases_refuse_what_no_shape_is_known_for() -> None:
+    phases = pk.Phases(regions=[ball(8, (0, 0, z)) for z in (0, 4, 8)], numbers=[0, 50, 80])
+    for course in (
+        pk.Course(setup=[pk.SetupError(systematic_mm=1)], shape_change=pk.ShapeChange(mm_per_day=0.1)),
+        pk.Course(management=pk.Tracking(), breathing=pk.Breathing.from_phases(phases, reference="time_mean")),
+    ):
+        with pytest.raises(pk.MotionError, match="target of several phases"):
+            pk.simulate_coverage(phases, ball(20), course, patients=5)
+
+
+def test_compression_takes_a_position_and_variation_along() -> None:
+    phases = pk.Phases(regions=[ball(8, (0, 0, z)) for z in (0, 4, 8)], numbers=[0, 50, 80])
+    vary = pk.Variation(amplitude_mm=2)
+    breathing = pk.Breathing.from_phases(phases, reference=0, variation=vary)
+    named = pk.Compression(factor=0.5).compressed(breathing)
+    assert named.variation.amplitude_mm == pytest.approx(1)
+    np.testing.assert_allclose(np.asarray(named.reference), 0.5 * np.asarray(breathing.reference))
