@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from ptvkit.dose.conformal import conformal_dose
 from ptvkit.dose.dose import Dose
 from ptvkit.dose.prescription import prescribe
-from ptvkit.errors import DoseError, MotionError
+from ptvkit.errors import DoseError, GridError, MaskError, MotionError
 from ptvkit.io.dose import read_dose
 from ptvkit.io.phases import phases_named, read_phases
 from ptvkit.io.traces import read_trace
@@ -197,11 +197,11 @@ def made_from(source: str, where: str, make: Callable[[], Value]) -> Value:
 
     Raises
     ------
-    MotionError, DoseError
+    MotionError, DoseError, MaskError, GridError
     """
     try:
         return make()
-    except (MotionError, DoseError) as error:
+    except (MotionError, DoseError, MaskError, GridError) as error:
         raise type(error)(f"{source}: {where}: {error}") from None
 
 

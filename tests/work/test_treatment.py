@@ -151,6 +151,10 @@ def test_the_protocol_that_comes_with_the_package() -> None:
         ({"treatment.structures.stomach.structure": ":spleen"}, "the phantom has no 'spleen'"),
         ({"treatment.metrics": ["tcp_lung"]}, "'tcp_lung': there is none of that name"),
         ({"treatment.structures.CTV.structure": ":cord"}, "the CTV is there already"),
+        (
+            {"parts.wide.gtv": "phantom:lesion_3", "parts.boost.gtv": "phantom:lesion_2"},
+            r"\[\[parts\]\] boost: gtv: no lesion can be matched",
+        ),
     ],
 )
 def test_what_cannot_be_used_leaves_no_file(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
